@@ -1,0 +1,1 @@
+"""The simulated shop: services, clients and messages on a simulated clock."""
