@@ -1,1 +1,47 @@
-"""The simulated shop: services, clients and messages on a simulated clock."""
+"""Interplay: a simulated shop of services, small enough to read in an evening.
+
+Each pattern of the course is one file here. A run is recorded as a trace; figures and the player
+read the trace.
+"""
+
+from .arguments import ArgumentError
+from .client import Client, Reply, Request
+from .retry import (
+    DecorrelatedJitter,
+    EqualJitter,
+    ExponentialBackoff,
+    Fixed,
+    FullJitter,
+    GrpcThrottle,
+    Retry,
+    RetryBudget,
+)
+from .run import Run
+from .service import Service
+from .simulation import Simulation
+from .streams import Constant, Exponential, LogNormal, Streams, Uniform
+from .trace import Trace
+
+__all__ = [
+    "ArgumentError",
+    "Client",
+    "Constant",
+    "DecorrelatedJitter",
+    "EqualJitter",
+    "Exponential",
+    "ExponentialBackoff",
+    "Fixed",
+    "FullJitter",
+    "GrpcThrottle",
+    "LogNormal",
+    "Reply",
+    "Request",
+    "Retry",
+    "RetryBudget",
+    "Run",
+    "Service",
+    "Simulation",
+    "Streams",
+    "Trace",
+    "Uniform",
+]

@@ -1,0 +1,39 @@
+"""The network: every message takes some time, and a share of them never arrives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import simpy
+from simpy.events import Timeout
+
+from .arguments import number
+from .streams import Distribution, Streams
+from .trace import Trace
+
+
+class Network:
+    """Carries messages between nodes: one-way `delay` (a distribution, seconds), `loss` a share in [0, 1)."""
+
+    def __init__(
+        self, env: simpy.Environment, streams: Streams, trace: Trace, delay: Distribution, loss: float = 0.0
+    ) -> None:
+        self.env = env
+        self.trace = trace
+        self.loss = number("loss", loss, least=0, most=1)
+        self._delay = streams.draws("network delay", delay)
+        self._luck = streams.generator("network loss").random
+
+    def send(
+        self, source: int, target: int, kind: int, attempt: int, request: int, deliver: Callable[[Any], None]
+    ) -> None:
+        """Deliver a message after its delay: calls `deliver(event)` unless it is lost."""
+        now = self.env.now
+        delay = self._delay()
+        if self.loss and self._luck() < self.loss:
+            self.trace.messages.append((now, math.inf, source, target, kind, attempt, request))
+            return
+        self.trace.messages.append((now, now + delay, source, target, kind, attempt, request))
+        Timeout(self.env, delay).callbacks.append(deliver)
