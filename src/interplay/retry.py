@@ -80,7 +80,7 @@ class DecorrelatedJitter(ExponentialBackoff):
 
 
 class Budget(Protocol):
-    """A limit that all requests of a client share: told of each request and reply, asked before each retry."""
+    """A limit shared by a client's requests: told of each request and reply, asked before each retry."""
 
     def request(self, now: float) -> None: ...
 

@@ -84,7 +84,7 @@ class Simulation:
         return Client(self, target, source, deadline, retry)
 
     def users(self, journey: Journey, rate: float, *, start: float = 0.0, end: float = math.inf) -> None:
-        """Users arrive at random (Poisson), `rate` a second from `start` to `end`; each makes this journey."""
+        """Users arrive at random (Poisson), `rate` a second from `start` to `end`, and make this journey."""
         number("rate", rate, above=0)
         number("start", start, least=0)
         number("end", end, least=start)
