@@ -1,4 +1,4 @@
-"""Closed forms that a simulation can be held against. Rates per second, times in seconds, shares in [0, 1]."""
+"""Closed forms that a simulation can be held against. Rates per second, times in s, shares in [0, 1]."""
 
 from __future__ import annotations
 
