@@ -1,1 +1,1 @@
-"""What builds, checks and marks the course."""
+"""What builds, checks and marks the course. A lab's author starts with `checks.py`."""
