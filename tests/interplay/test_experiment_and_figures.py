@@ -1,0 +1,96 @@
+"""Intervals say what they should, and every figure can be read without seeing it."""
+
+import numpy as np
+import pytest
+
+from interplay import ArgumentError, Constant, Exponential, Retry, Simulation, figures
+from interplay.experiment import Interval, interval, paired, replicate, sweep
+
+
+def test_interval_is_students():
+    got = interval([1.0, 2.0, 3.0, 4.0])
+    assert (got.mean, got.n) == (2.5, 4)
+    assert got.high - got.mean == pytest.approx(3.182446 * np.std([1, 2, 3, 4], ddof=1) / 2, rel=1e-6)
+    with pytest.raises(ArgumentError, match="at least two runs"):
+        interval([1.0])
+
+
+def test_intervals_cover_at_their_level():
+    rng = np.random.default_rng(0)
+    covered = sum(5.0 in interval(rng.normal(5, 2, 8)) for _ in range(2000))
+    assert covered / 2000 == pytest.approx(0.95, abs=0.02)
+
+
+def mean_latency(service_time, seed):
+    shop = Simulation(seed=seed)
+    shop.service("till", workers=1, time=Exponential(service_time))
+    shop.users(shop.client("till").call, rate=5)
+    return shop.run(200).latency.mean
+
+
+def test_pairing_on_the_seed_sharpens_a_comparison():
+    seeds = range(1, 9)
+    pair = paired(lambda s: mean_latency(0.11, s), lambda s: mean_latency(0.1, s), seeds)
+    apart = interval(
+        a - b
+        for a, b in zip(
+            replicate(lambda s: mean_latency(0.11, s), seeds),
+            replicate(lambda s: mean_latency(0.1, s + 100), seeds),
+            strict=True,
+        )
+    )
+    assert pair.low > 0
+    assert (pair.high - pair.low) < (apart.high - apart.low)
+
+
+def test_sweep_gives_one_interval_per_value():
+    low, high = sweep(mean_latency, [0.05, 0.15], seeds=range(1, 4))
+    assert low.high < high.low
+
+
+@pytest.fixture(scope="module")
+def storm():
+    shop = Simulation(seed=7, delay=Constant(0.05), loss=0.02)
+    shop.service("inventory", workers=3, time=Exponential(0.1))
+    shop.users(shop.client("inventory", deadline=1.0, retry=Retry(4)).call, rate=22)
+    shop.fault("outage", "inventory", start=5, end=8)
+    return shop.run(20)
+
+
+def pictures(run):
+    retried = next(r[0] for r in run.trace.requests if r[4] == 4)
+    lost = next(m[6] for m in run.trace.messages if m[1] == float("inf"))
+    open_one = next(r[0] for r in run.trace.requests if r[4] == 0)
+    yield figures.over_time({"4 attempts": run}), "4 attempts: "
+    yield figures.spacetime(run, retried), "3 × retry"
+    yield figures.spacetime(run, lost), "lost"
+    yield figures.waterfall(run, retried), "inventory, attempt 4"
+    yield figures.waterfall(run, open_one), "open"
+    yield figures.against_theory(["wait"], [Interval(4.1, 3.9, 4.3, 10)], [4.0], "seconds"), "theory 4"
+
+
+def test_every_figure_has_its_text(storm):
+    for picture, words in pictures(storm):
+        bundle = picture._repr_mimebundle_()
+        assert words in picture.alt
+        assert 'alt="' in bundle["text/html"]
+        assert bundle["text/plain"] == picture.alt
+        assert picture.png(40).startswith(b"\x89PNG")
+
+
+def test_an_unknown_request_is_refused(storm):
+    with pytest.raises(ArgumentError, match="request is 99999"):
+        figures.waterfall(storm, 99999)
+    with pytest.raises(ArgumentError, match="request is 99999"):
+        figures.spacetime(storm, 99999)
+
+
+def test_run_measures(storm):
+    assert storm.requests == storm.ok + storm.failed + storm.in_flight
+    series = storm.series(2.0)
+    assert series.goodput.sum() * 2 == storm.ok
+    assert series.offered.sum() * 2 == storm.requests
+    assert series.attempts.sum() * 2 == storm.attempts
+    assert storm.latency.percentile(100) == storm.latency.seconds.max()
+    assert storm.latency.p50 <= storm.latency.p99
+    assert "requests" in repr(storm)
