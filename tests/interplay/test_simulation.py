@@ -79,7 +79,7 @@ RETRIES = {
 @pytest.mark.parametrize("loss", [0.0, 0.02])
 @pytest.mark.parametrize("capacity", [math.inf, 5])
 def test_everything_is_accounted_for(retry, fault, loss, capacity):
-    """Every request ends or is open; every attempt is lost, under way, or has exactly one span and one answer."""
+    """Every request ends or is open; every attempt is lost, under way, or has one span and one answer."""
     shop = Simulation(seed=11, delay=Uniform(0.0, 0.1), loss=loss)
     inventory = shop.service("inventory", workers=3, time=Exponential(0.1), capacity=capacity)
     web = shop.client(inventory, deadline=1.0, retry=retry)

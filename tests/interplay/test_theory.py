@@ -115,7 +115,7 @@ def test_one_retry_recovers_below_half_of_the_capacity(load, recovers):
     ("load", "slower", "recovers"), [(240, 1.0, True), (260, 1.0, False), (240, 1.05, False)]
 )
 def test_a_budget_moves_the_threshold(load, slower, recovers):
-    """At 240/s the backlog shrinks by 12 a second; work that takes 5 % longer puts 240/s above the threshold."""
+    """At 240/s the backlog shrinks by 12 a second; work that takes 5 % longer makes it grow."""
     assert theory.recovery_load(300, ratio=0.2) == 250
     got = [
         recovered(load, Retry(2, budget=RetryBudget(0.2, burst=100)), seed, until=500, slower=slower)
@@ -159,8 +159,8 @@ def contention(backoff, seed, clients=100):
     return calls
 
 
-# The published program counts the failed attempt before it asks for the wait: its base of 5 ms has doubled once
-# by the first one. In this library's terms that is a base of 10 ms, except for decorrelated jitter.
+# The published program counts the failed attempt before it asks for the wait: its base of 5 ms has doubled
+# once by the first one. In this library's terms that is a base of 10 ms, except for decorrelated jitter.
 JITTER = {
     "full": (FullJitter(0.010, 2.0), 798),
     "equal": (EqualJitter(0.010, 2.0), 811),
