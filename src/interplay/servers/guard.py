@@ -1,0 +1,45 @@
+"""The guard: ends the servers of a notebook's kernel, when the kernel ends without having done so itself.
+
+It runs as a script, in its own session, with a pipe from the kernel as its input: a line "+ pid start-time"
+names a server to watch, "- pid" one to forget. The kernel is gone when the pipe is closed (this also works
+for `kill -9`, on every system), or when the guard has got another parent (a forked copy of the kernel may
+hold the pipe open).
+"""
+
+import contextlib
+import os
+import sys
+import threading
+
+import psutil
+
+
+def main(kernel: int) -> None:
+    """Watch until process `kernel` is gone, then end what it has left running."""
+    watched: dict[int, float] = {}
+    closed = threading.Event()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            sign, pid, *started = line.split()
+            if sign == "+":
+                watched[int(pid)] = float(started[0])
+            else:
+                watched.pop(int(pid), None)
+        closed.set()
+
+    threading.Thread(target=listen, daemon=True).start()
+    while not closed.wait(0.3) and os.getppid() == kernel:
+        pass
+    for pid, started in list(watched.items()):
+        with contextlib.suppress(psutil.Error):
+            server = psutil.Process(pid)
+            if abs(server.create_time() - started) < 1.0:
+                for process in [*server.children(recursive=True), server]:
+                    with contextlib.suppress(psutil.Error):
+                        process.kill()
+    os._exit(0)  # the listening thread may still wait for its line
+
+
+if __name__ == "__main__":
+    main(os.getppid())
