@@ -64,7 +64,7 @@ def version_of(python):
 
 
 def find_python():
-    """Choose the environment's interpreter: PYTHON=…, else the one running this, else the newest that fits."""
+    """Choose the interpreter: the one that PYTHON=… names, else the one running this, else the newest."""
     named = os.environ.get("PYTHON")
     found = []
     for python in [named] if named else [sys.executable, "python3.13", "python3.12", "python3.11"]:
