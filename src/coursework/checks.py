@@ -223,7 +223,7 @@ class Checks:
             failure.observed, own_cause = _in_words(error, self.part)
             failure.cause = own_cause or failure.cause
             failure.unwritten = isinstance(error, NotImplementedError)
-        failure.printed = "\n".join(printed.getvalue().splitlines()[:10])
+        failure.printed = "\n".join(printed.getvalue().splitlines()[:5])
         return failure
 
 

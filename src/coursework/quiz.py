@@ -16,7 +16,7 @@ import contextlib
 import html
 import math
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 KINDS = ("single", "several", "numeric", "order", "line")
@@ -43,10 +43,14 @@ class Verdict(NamedTuple):
     def html(self) -> str:
         """The verdict as HTML; everything that a learner or author wrote is escaped."""
         rows = "".join(
-            f"<p><strong>{html.escape(heading)}</strong> {html.escape(said)}</p>"
+            f"<div><strong>{html.escape(heading)}</strong> {html.escape(said)}</div>"
             for heading, said in self.told
         )
         return f"<div>{rows}</div>"
+
+    def data(self) -> dict[str, str]:
+        """What a notebook displays, by MIME type."""
+        return {"text/html": self.html(), "text/plain": self.text()}
 
 
 class _Malformed(Exception):
@@ -58,15 +62,15 @@ def question(
 ) -> float:
     """Show whether `answer` is right, and why; return the mark from 0 to 1.
 
-    kind       key                because                                     marks
-    "single"   "b"                each option's letter and its explanation    1 or 0
-    "several"  ["a", "c"]         the same                                    all right 1, one slip 0.5,
-    else 0 "numeric"  63.4               the right and common wrong numbers          1 within `tolerance` of
-    the key, or 0 "order"    ["b", "a", "c"]    each letter: why it stands where it stands  1 or 0 "line"
-    4                  each line's number and its explanation      1 or 0
+    kind       key              because                               marks
+    "single"   "b"              each option: its explanation          1 or 0
+    "several"  ["a", "c"]       each option: its explanation          all right 1, one slip 0.5, else 0
+    "numeric"  63.4             right and common wrong numbers        1 if within `tolerance`, or 0
+    "order"    ["b", "a", "c"]  each letter: why it stands there      1 or 0
+    "line"     4                each line's number: its explanation   1 or 0
     """
     verdict = mark(answer, kind=kind, key=key, because=because, tolerance=tolerance)
-    show(verdict)
+    _show(verdict)
     return verdict.mark
 
 
@@ -178,8 +182,21 @@ def _others(told: list[Any], because: Mapping[Any, str]) -> list[tuple[str, str]
     return _explain("Not chosen:", [option for option in because if option not in told], because)
 
 
-def show(verdict: Verdict) -> None:
-    """Show a verdict in the notebook."""
+def _display(verdict: Verdict) -> None:
     from IPython.display import display
 
-    display({"text/html": verdict.html(), "text/plain": verdict.text()}, raw=True)
+    display(verdict.data(), raw=True)
+
+
+_show: Callable[[Verdict], None] = _display
+
+
+@contextlib.contextmanager
+def showing(show: Callable[[Verdict], None]) -> Iterator[None]:
+    """Give verdicts to `show` instead of the notebook, as the marking without a kernel does."""
+    global _show
+    before, _show = _show, show
+    try:
+        yield
+    finally:
+        _show = before

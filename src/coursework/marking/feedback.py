@@ -1,0 +1,77 @@
+"""The feedback page: what was checked and why it failed; no hidden test, no script, no network."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bleach
+from nbconvert.exporters import HTMLExporter
+from nbgrader import utils
+from nbgrader.preprocessors import NbGraderPreprocessor
+
+TAGS = frozenset(bleach.ALLOWED_TAGS) | frozenset(
+    "h1 h2 h3 h4 h5 h6 p br hr div span pre sub sup del table thead tbody tr th td img details summary".split()
+)
+ATTRIBUTES = {"a": ["href", "title"], "img": ["src", "alt"], "*": ["id"], "span": ["class"], "div": ["class"]}
+
+BEGIN, END = "BEGIN HIDDEN TESTS", "END HIDDEN TESTS"
+
+
+class Tidy(NbGraderPreprocessor):
+    """Takes the hidden tests out of a marked notebook, and all but type and message out of its tracebacks."""
+
+    def preprocess_cell(self, cell: Any, resources: Any, index: int) -> tuple[Any, Any]:
+        """Tidy one cell."""
+        if cell.cell_type == "code":
+            if utils.is_grade(cell):
+                cell.source = without_hidden(cell.source)
+            cell.outputs = [_tidy(output) for output in cell.outputs]
+        return cell, resources
+
+
+def without_hidden(source: str) -> str:
+    """The text of a test cell without its hidden regions; one that does not end goes to the cell's end."""
+    kept, hidden = [], False
+    for line in source.split("\n"):
+        if BEGIN in line:
+            hidden = True
+        if not hidden:
+            kept.append(line)
+        if END in line:
+            hidden = False
+    return "\n".join(kept).strip("\n")
+
+
+def _tidy(output: Any) -> Any:
+    if output.output_type == "error" and output.ename != "CheckFailed":
+        output.traceback = [f"{output.ename}: {output.evalue}"]
+    return output
+
+
+def clean(html: str) -> str:
+    """`html` with harmless tags only: what a learner has written must not run in a reader's browser."""
+    return bleach.clean(
+        str(html), tags=TAGS, attributes=ATTRIBUTES, protocols=["https", "http", "mailto"], strip=True
+    )
+
+
+class FeedbackExporter(HTMLExporter):
+    """nbconvert's HTML with this course's template; configured in `configuration.py`."""
+
+    TEMPLATE = "feedback_template"
+
+    def default_filters(self) -> Iterator[tuple[str, Any]]:
+        """nbconvert's filters, with a cleaner that keeps headings, lists and tables."""
+        yield from super().default_filters()
+        yield "clean_html", clean
+
+    FOLDER = Path(__file__).parent
+    """The template's folder stands here; it builds on nbgrader's."""
+
+    @staticmethod
+    def search_path() -> list[str]:
+        """Where nbgrader keeps its own template, and the style sheet that both include."""
+        import nbgrader.server_extensions.formgrader as formgrader
+
+        here = Path(formgrader.__file__).parent
+        return [str(here / "templates"), str(here / "static/node_modules/bootstrap/dist/css")]

@@ -1,0 +1,77 @@
+"""nbgrader's own converters, called in this process for one assignment and one student at a time."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+from coursework.configuration import find_scripts
+from coursework.layout import Assignment, Course
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a step of nbgrader ended, and what it logged."""
+
+    ok: bool
+    log: str
+
+
+class Nbgrader:
+    """nbgrader on the course directory of `course`; `stock` leaves its configuration file aside."""
+
+    def __init__(self, course: Course, stock: bool = False):
+        from nbgrader.coursedir import CourseDirectory
+        from traitlets.config import Config, PyFileConfigLoader
+
+        find_scripts()
+        self.config = Config()
+        if not stock:
+            loader = PyFileConfigLoader("nbgrader_config.py", path=str(course.solutions))
+            self.config.merge(loader.load_config())
+        self.config.CourseDirectory.root = str(course.solutions)
+        self.coursedir = CourseDirectory(config=self.config)
+
+    def generate(self, what: Assignment) -> Done:
+        """`nbgrader generate_assignment --force`."""
+        from nbgrader.converters import GenerateAssignment
+
+        return self._run(GenerateAssignment, what, ".")
+
+    def autograde(self, what: Assignment, student: str) -> Done:
+        """`nbgrader autograde --force` for one student."""
+        from nbgrader.converters import Autograde
+
+        return self._run(Autograde, what, student)
+
+    def feedback(self, what: Assignment, student: str) -> Done:
+        """`nbgrader generate_feedback --force` for one student."""
+        from nbgrader.converters import GenerateFeedback
+
+        return self._run(GenerateFeedback, what, student)
+
+    def marks(self, what: Assignment, student: str) -> dict[str, tuple[float, float]] | None:
+        """The student's (mark, most) for each test cell by its grade id; None where nothing is marked yet."""
+        from nbgrader.api import Gradebook, MissingEntry
+
+        with Gradebook(self.coursedir.db_url, self.coursedir.course_id) as gradebook:
+            try:
+                submission = gradebook.find_submission(what.name, student)
+            except MissingEntry:
+                return None
+            grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
+            if any(grade.auto_score is None and grade.manual_score is None for grade in grades):
+                return None
+            return {
+                grade.name: (grade.score, grade.max_score) for grade in sorted(grades, key=lambda g: g.name)
+            }
+
+    def _run(self, converter: Any, what: Assignment, student: str) -> Done:
+        from nbgrader.utils import capture_log
+
+        self.coursedir.assignment_id, self.coursedir.student_id = what.name, student
+        app = converter(coursedir=self.coursedir, config=self.config)
+        app.force = True
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # sqlalchemy's, about nbgrader
+            result = capture_log(app)
+        return Done(result["success"], f"{result.get('log', '')}{result.get('error', '')}")
