@@ -31,6 +31,7 @@ def main(kernel: int) -> None:
     threading.Thread(target=listen, daemon=True).start()
     while not closed.wait(0.3) and os.getppid() == kernel:
         pass
+    closed.wait(0.3)  # what the kernel wrote last may still be on its way
     for pid, started in list(watched.items()):
         with contextlib.suppress(psutil.Error):
             server = psutil.Process(pid)
@@ -42,4 +43,4 @@ def main(kernel: int) -> None:
 
 
 if __name__ == "__main__":
-    main(os.getppid())
+    main(int(sys.argv[1]))

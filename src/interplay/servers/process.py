@@ -149,8 +149,11 @@ class Server:
         for process in family:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(how)
-        for process in psutil.wait_procs(family, timeout=patience)[1]:
-            with contextlib.suppress(psutil.Error):
+        deadline = time.monotonic() + patience
+        while any(_runs(process) for process in family) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        for process in family:
+            with contextlib.suppress(psutil.Error):  # gone already, as it should be
                 process.kill()
         self._process.wait()
         _forget(self)
@@ -283,10 +286,16 @@ def _find(pid: int, started: float) -> psutil.Process | None:
     """The process with this id, if it is still the one that started then."""
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)
-        same = abs(process.create_time() - started) < SAME_START
-        if same and process.status() != psutil.STATUS_ZOMBIE:
+        if abs(process.create_time() - started) < SAME_START and _runs(process):
             return process
     return None
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether it has not ended; one that has ended, and waits for its parent to notice, has."""
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def _family(pid: int) -> list[psutil.Process]:
@@ -327,7 +336,8 @@ def _tell_guard(sign: str, pid: int) -> None:
     if _guard is None or _guard.poll() is not None or _guarded_by_pid != os.getpid():
         script = Path(__file__).with_name("guard.py")
         _guard = subprocess.Popen(
-            [sys.executable, "-P", str(script)],  # -P: the folder of the script is not searched for modules
+            # -P: the folder of the script is not searched for modules
+            [sys.executable, "-P", str(script), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
