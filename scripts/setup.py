@@ -164,11 +164,11 @@ def run(command):
     with LOG.open("ab") as log:
         for line in process.stdout:
             log.write(line)
-            if line.startswith((b"Collecting ", b"Requirement already")):
+            if line.startswith((b"Collecting ", b"Processing /", b"Requirement already")):
                 count += 1
                 if count % 20 == 0:
                     print(f"  {count} packages looked at", flush=True)
-            elif line.startswith(b"Installing collected"):
+            elif line.startswith(b"Installing collected") and count > 1:
                 print("  all of them here; unpacking, for about a minute", flush=True)
     return process.wait()
 
