@@ -1,0 +1,168 @@
+"""What the player's chart and the moments are made of: rates and queues over time, from the packed trace."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..trace import (
+    GAUGES,
+    MESSAGE,
+    OK,
+    OPEN,
+    QUEUE,
+    REQUEST,
+    RETRY,
+    SPAN,
+    STATE,
+    USER_REQUEST,
+    Node,
+    Trace,
+)
+
+FINE = 4  # queues are sampled this many times a window
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A trace as numpy tables (fields as in trace.py), with the bytes that go to the page."""
+
+    nodes: list[Node]
+    until: float
+    packed: dict[str, bytes]
+    messages: np.ndarray
+    spans: np.ndarray
+    requests: np.ndarray
+    states: np.ndarray
+    markers: list[tuple[float, str, int]]
+
+    @classmethod
+    def of(cls, trace: Trace) -> Tables:
+        """Pack a trace once, and read the packed bytes as tables."""
+        packed = trace.packed()
+        return cls(
+            trace.nodes,
+            trace.until,
+            packed,
+            np.frombuffer(packed["messages"], MESSAGE),
+            np.frombuffer(packed["spans"], SPAN),
+            np.frombuffer(packed["requests"], USER_REQUEST),
+            np.frombuffer(packed["states"], STATE),
+            sorted(trace.markers),
+        )
+
+    @property
+    def services(self) -> list[int]:
+        """The numbers of the nodes that are services."""
+        return [i for i, node in enumerate(self.nodes) if node.kind == "service"]
+
+    def gauge(self, node: int, gauge: int) -> tuple[np.ndarray, np.ndarray]:
+        """The steps of one gauge of one node: times (s) and values, from time 0."""
+        rows = self.states[(self.states["node"] == node) & (self.states["gauge"] == gauge)]
+        first = 1.0 if GAUGES[gauge] == "up" else 0.0
+        return np.concatenate([[0.0], rows["time"]]), np.concatenate([[first], rows["value"]])
+
+    def at(self, node: int, gauge: int, times: np.ndarray) -> np.ndarray:
+        """The gauge's value at each of `times`."""
+        steps, values = self.gauge(node, gauge)
+        return values[np.searchsorted(steps, times, side="right") - 1]
+
+
+def window_of(until: float) -> float:
+    """A round length (s) that cuts a run into some 40 to 100 windows."""
+    rough = until / 80
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(power * step for step in (1, 2, 5, 10) if power * step >= rough * 0.999)
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Windows of `window` seconds: `time` is each one's middle (s), rates are per second, p99 in seconds.
+
+    `first` and `again` are first tries and retries that reach a service; `queue` is sampled FINE times a window.
+    """
+
+    window: float
+    time: np.ndarray
+    offered: np.ndarray
+    goodput: np.ndarray
+    p99: np.ndarray
+    first: dict[int, np.ndarray]
+    again: dict[int, np.ndarray]
+    queue: dict[int, np.ndarray]
+
+    def page(self) -> dict[str, Any]:
+        """The same as plain lists, rounded; a missing percentile is None."""
+
+        def plain(values: np.ndarray) -> list[float | None]:
+            return [None if math.isnan(v) else round(float(v), 4) for v in values]
+
+        by_node = {name: {str(i): plain(v) for i, v in getattr(self, name).items()} for name in BY_NODE}
+        series = {name: plain(getattr(self, name)) for name in ("time", "offered", "goodput", "p99")}
+        return {"window": self.window, **series, **by_node}
+
+
+BY_NODE = ("first", "again", "queue")
+
+
+def measure(tables: Tables, window: float | None = None) -> Measures:
+    """Rates, percentiles and queues of a run, in windows (s) of a round length unless one is given."""
+    window = window or window_of(tables.until)
+    n = max(1, math.ceil(tables.until / window - 1e-9))
+    edges = np.arange(n + 1) * window
+
+    def rate(times: np.ndarray) -> np.ndarray:
+        return np.histogram(times, edges)[0] / window
+
+    requests, messages = tables.requests, tables.messages
+    good = requests[requests["status"] == OK]
+    calls = messages[(messages["kind"] == REQUEST) | (messages["kind"] == RETRY)]
+    fine = np.arange(n * FINE + 1) * window / FINE
+    first, again, queue = {}, {}, {}
+    for node in tables.services:
+        here = calls[calls["target"] == node]
+        first[node] = rate(here["arrives"][here["kind"] == REQUEST])
+        again[node] = rate(here["arrives"][here["kind"] == RETRY])
+        queue[node] = tables.at(node, QUEUE, fine)
+    return Measures(
+        window, edges[:-1] + window / 2, rate(requests["start"]), rate(good["end"]),
+        _p99(good, window, n), first, again, queue,
+    )  # fmt: skip
+
+
+def _p99(good: np.ndarray, window: float, n: int) -> np.ndarray:
+    """The nearest-rank 99th percentile of what was answered in each window; nan where nothing was."""
+    where = np.minimum((good["end"] / window).astype(int), n - 1)
+    took = (good["end"] - good["start"])[np.lexsort((good["end"] - good["start"], where))]
+    count = np.bincount(where, minlength=n) if len(good) else np.zeros(n, int)
+    last = np.cumsum(count) - count + np.maximum(np.ceil(0.99 * count - 1e-9).astype(int) - 1, 0)
+    return np.array([float(took[i]) if c else math.nan for i, c in zip(last, count, strict=True)])
+
+
+def totals(tables: Tables) -> dict[str, float]:
+    """Counts of a run: users who asked, were served, failed, still wait; attempts and retries."""
+    status, kind = tables.requests["status"], tables.messages["kind"]
+    asked, ok, waiting = len(status), int((status == OK).sum()), int((status == OPEN).sum())
+    retries = int((kind == RETRY).sum())
+    attempts = int((kind == REQUEST).sum()) + retries
+    return {
+        "asked": asked, "ok": ok, "failed": asked - ok - waiting, "waiting": waiting,
+        "attempts": attempts, "retries": retries,
+    }  # fmt: skip
+
+
+def difference(one: Tables, other: Tables, window: float) -> dict[str, Any]:
+    """Two runs with the same users, user by user: who is served in only one of them, and goodput's difference.
+
+    `goodput` is the other's minus the one's, per second and window.
+    """
+    served = [set(t.requests["request"][t.requests["status"] == OK].tolist()) for t in (one, other)]
+    gain = measure(other, window).goodput - measure(one, window).goodput
+    return {
+        "goodput": [round(float(v), 4) for v in gain],
+        "only_one": len(served[0] - served[1]),
+        "only_other": len(served[1] - served[0]),
+    }

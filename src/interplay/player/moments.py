@@ -1,0 +1,196 @@
+"""The moments worth a look, found in a trace.
+
+=========  =================================================================================================
+fault      a fault starts or ends (the trace's markers)
+queue      a queue builds up: it reaches 10, or 3 for each worker, and three seconds later is at least half of that
+full       a queue is full: the first rejection after two seconds without one
+breaker    a circuit breaker opens, half-opens or closes
+budget     a retry budget is spent: less than one token is left
+retries    retries outnumber first tries, for two windows (and again only after they have become few)
+tips       the shop tips over: for five seconds or more, without any fault, most new users are not served. The
+           moment is when a service starts to get more calls than it can serve (else, when users start to fail)
+recovers   after three bad seconds or more, nine of ten new users are served again, for three windows
+=========  =================================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from ..trace import BREAKER, OK, OPEN, QUEUE, REJECTION, REQUEST, RETRY, TOKENS, UP, Trace
+from .measures import Tables
+
+BREAKERS = {1: "breaker opens", 2: "breaker half-opens", 0: "breaker closes"}
+MOST = 4  # of one kind at one node; a flapping breaker would fill the line
+
+
+@dataclass(frozen=True)
+class Moment:
+    """At `time` (s), `what` happens, of a `kind` listed above; `why` says a little more; `node` is -1 for all."""
+
+    time: float
+    kind: str
+    what: str
+    why: str = ""
+    node: int = -1
+
+
+def find_moments(trace: Trace | Tables) -> list[Moment]:
+    """All moments of a run, in order of time."""
+    tables = trace if isinstance(trace, Tables) else Tables.of(trace)
+    found: list[Moment] = []
+    for search in (_faults, _queues, _full, _breakers, _budgets, _tips_and_recovers, _retries):
+        counts: dict[tuple[str, int], int] = {}
+        for moment in search(tables):
+            key = (moment.kind, moment.node)
+            counts[key] = counts.get(key, 0) + 1
+            if counts[key] <= MOST or moment.kind == "fault":
+                found.append(moment)
+    return sorted(found, key=lambda m: m.time)
+
+
+def telling(moments: list[Moment], until: float) -> float:
+    """Where to start looking (s): where it tips over, else a little after the first moment, else a quarter in."""
+    for kind in ("tips", "full", "breaker", "queue"):
+        for moment in moments:
+            if moment.kind == kind:
+                return moment.time
+    return min(until, moments[0].time + 1.0) if moments else until / 4
+
+
+def page(moments: list[Moment]) -> list[dict[str, Any]]:
+    """Plain dicts for the page."""
+    return [asdict(m) | {"time": round(m.time, 3)} for m in moments]
+
+
+def _faults(tables: Tables) -> Iterator[Moment]:
+    for time, label, node in tables.markers:
+        yield Moment(time, "fault", label, node=node)
+
+
+def _queues(tables: Tables) -> Iterator[Moment]:
+    for node in tables.services:
+        name, workers = tables.nodes[node].name, tables.nodes[node].workers or 1
+        many = max(10, 3 * workers)
+        times, values = tables.gauge(node, QUEUE)
+        armed = True
+        for time, value in zip(times.tolist(), values.tolist(), strict=True):
+            if armed and value >= many:
+                later = tables.at(node, QUEUE, np.array([min(time + 3.0, tables.until)]))[0]
+                if later >= many / 2:
+                    armed = False
+                    why = f"{int(value)} wait for {workers} workers" if workers > 1 else f"{int(value)} wait"
+                    yield Moment(time, "queue", f"{name}: a queue builds up", why, node)
+            elif value <= many / 4:
+                armed = True
+
+
+def _full(tables: Tables) -> Iterator[Moment]:
+    rejections = tables.messages[tables.messages["kind"] == REJECTION]
+    for node in tables.services:
+        last = -np.inf
+        for time in rejections["sent"][rejections["source"] == node].tolist():
+            if time - last > 2.0:
+                yield Moment(time, "full", f"{tables.nodes[node].name}: full, it rejects", node=node)
+            last = time
+
+
+def _breakers(tables: Tables) -> Iterator[Moment]:
+    for node, who in enumerate(tables.nodes):
+        times, values = tables.gauge(node, BREAKER)
+        before = 0
+        for time, value in zip(times.tolist()[1:], values.tolist()[1:], strict=True):
+            if int(value) != before:
+                yield Moment(time, "breaker", f"{who.name}: {BREAKERS[int(value)]}", node=node)
+            before = int(value)
+
+
+def _budgets(tables: Tables) -> Iterator[Moment]:
+    for node, who in enumerate(tables.nodes):
+        times, values = tables.gauge(node, TOKENS)
+        armed, most = True, values.max()
+        for time, value in zip(times.tolist()[1:], values.tolist()[1:], strict=True):
+            if armed and value < 1:
+                armed = False
+                yield Moment(time, "budget", f"{who.name}: retry budget spent", node=node)
+            elif value > most / 2:
+                armed = True
+
+
+def _tips_and_recovers(tables: Tables) -> Iterator[Moment]:
+    window = max(1.0, tables.until / 100)
+    n = int(tables.until / window)
+    edges = np.arange(n + 1) * window
+    status, start = tables.requests["status"], tables.requests["start"]
+    asked, over, served = (
+        np.histogram(start[rows], edges)[0] for rows in (status >= 0, status != OPEN, status == OK)
+    )
+    share = np.divide(served, over, out=np.ones(n), where=over > 0)
+    known = over >= 0.8 * asked  # towards the end, many users still wait: nothing can be said of them
+    whole = _unbroken(tables, edges)
+    bad = (share < 0.5) & (over >= 2) & known
+    for is_bad, group in groupby(range(n), key=lambda i: bool(bad[i])):
+        stretch = list(group)
+        if not is_bad or len(stretch) * window < 3:
+            continue
+        if sum(bool(whole[i]) for i in stretch) * window >= 5:
+            yield _tip(tables, edges, max(0, stretch[0] - 3), stretch)
+        for i in range(stretch[-1] + 1, n):
+            if i + 3 <= n and known[i : i + 3].all() and share[i] >= 0.9 and (share[i : i + 3] >= 0.8).all():
+                yield Moment(
+                    float(edges[i]), "recovers", "recovers", "nine of ten new users are served again"
+                )
+                break
+            if bad[i]:
+                break
+
+
+def _tip(tables: Tables, edges: np.ndarray, start: int, stretch: list[int]) -> Moment:
+    calls = tables.messages[(tables.messages["kind"] == REQUEST) | (tables.messages["kind"] == RETRY)]
+    window = edges[1] - edges[0]
+    for i in range(start, stretch[-1] + 1):
+        for node in tables.services:
+            arrives = calls["arrives"][calls["target"] == node]
+            rate = ((arrives >= edges[i]) & (arrives < edges[i + 1])).sum() / window
+            can = _capacity(tables, node)
+            if rate > 1.1 * can:
+                why = f"{tables.nodes[node].name} gets {rate:.0f} calls a second and can serve {can:.0f}"
+                return Moment(float(edges[i]), "tips", "tips over", why, node)
+    return Moment(float(edges[stretch[0]]), "tips", "tips over", "most new users are not served")
+
+
+def _capacity(tables: Tables, node: int) -> float:
+    """Calls a second that a service can serve: its workers over the mean time that one is taken."""
+    spans = tables.spans[(tables.spans["node"] == node) & (tables.spans["ended"] > tables.spans["started"])]
+    workers = tables.nodes[node].workers
+    return float(workers / np.mean(spans["ended"] - spans["started"])) if len(spans) and workers else np.inf
+
+
+def _unbroken(tables: Tables, edges: np.ndarray) -> np.ndarray:
+    """For each window, whether no service is broken at its start or middle."""
+    middles = (edges[:-1] + edges[1:]) / 2
+    whole = np.ones(len(middles), bool)
+    for node in tables.services:
+        whole &= (tables.at(node, UP, edges[:-1]) == 1) & (tables.at(node, UP, middles) == 1)
+    return whole
+
+
+def _retries(tables: Tables) -> Iterator[Moment]:
+    window = max(1.0, tables.until / 100)
+    edges = np.arange(int(tables.until / window) + 1) * window
+    sent, kind = tables.messages["sent"], tables.messages["kind"]
+    first = np.histogram(sent[kind == REQUEST], edges)[0]
+    again = np.histogram(sent[kind == RETRY], edges)[0]
+    many, few = (again > first) & (again >= 3), again <= first / 4
+    armed = True
+    for i in range(len(many) - 1):
+        if armed and many[i] and many[i + 1]:
+            armed = False
+            yield Moment(float(edges[i]), "retries", "retries outnumber first tries")
+        elif few[i] and few[i + 1]:
+            armed = True

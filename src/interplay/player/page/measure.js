@@ -1,0 +1,222 @@
+// What is true of a run at a time. A Sight answers in a few steps of bisection, so it can be asked at each frame.
+
+class Sight {
+  constructor(sent) {
+    Object.assign(this, decode(sent));
+    this.#messages();
+    this.#requests();
+    this.#states();
+    this.#work();
+  }
+
+  // -- messages ---------------------------------------------------------------------------------
+
+  #messages() {
+    const { sent, arrives, source, target, kind, length } = this.messages;
+    const there = arrives.filter(Number.isFinite).sort();
+    const kept = sent.filter((_, i) => Number.isFinite(arrives[i]));
+    this.flights = { sent: kept, arrives: there };
+    this.longest = 0;
+    const sums = new Map();
+    this.calls = this.nodes.map(() => ({ first: [], again: [] }));
+    for (let i = 0; i < length; i++) {
+      if (Number.isFinite(arrives[i])) {
+        const takes = arrives[i] - sent[i], key = source[i] * 256 + target[i];
+        if (takes > this.longest) this.longest = takes;
+        const sum = sums.get(key) || [0, 0];
+        sum[0] += takes; sum[1] += 1;
+        sums.set(key, sum);
+      }
+      if (kind[i] === REQUEST) this.calls[target[i]].first.push(sent[i]);
+      if (kind[i] === RETRY) this.calls[target[i]].again.push(sent[i]);
+    }
+    this.usual = new Map([...sums].map(([key, [sum, n]]) => [key, sum / n]));
+  }
+
+  /** How many messages are between two nodes at time t (lost ones do not count). */
+  inFlight(t) {
+    return upTo(this.flights.sent, t) - upTo(this.flights.arrives, t);
+  }
+
+  /** Calls each visit(i, share of the way, lost) for what is on its way at t; lost ones are seen half-way. */
+  eachInFlight(t, visit) {
+    const { sent, arrives, source, target } = this.messages;
+    for (let i = upTo(sent, t) - 1, since = t - this.longest * 1.001 - 1e-6; i >= 0 && sent[i] >= since; i--) {
+      if (Number.isFinite(arrives[i])) {
+        if (arrives[i] > t) visit(i, (t - sent[i]) / (arrives[i] - sent[i]), false);
+      } else {
+        const share = (t - sent[i]) / (this.usual.get(source[i] * 256 + target[i]) || this.longest || 0.1);
+        if (share < 0.5) visit(i, share, true);
+      }
+    }
+  }
+
+  /** First tries and retries that were sent to a node, per second, over the second (or `over`) before t. */
+  callRates(node, t, over = 1) {
+    const { first, again } = this.calls[node], since = Math.max(0, t - over), length = Math.max(0.05, t - since);
+    const rate = (times) => (upTo(times, t) - upTo(times, since)) / length;
+    return { first: rate(first), again: rate(again) };
+  }
+
+  // -- what users see ---------------------------------------------------------------------------
+
+  #requests() {
+    const { start, end, status, request, length } = this.requests;
+    const ends = [[], [], [], [], []];
+    this.rowOf = new Map();
+    for (let i = 0; i < length; i++) {
+      this.rowOf.set(request[i], i);
+      if (status[i] !== OPEN) ends[status[i]].push(end[i]);
+    }
+    this.ends = ends.map((times) => Float32Array.from(times).sort());
+    this.starts = start;
+  }
+
+  /** Users per second over the `over` seconds before t: asked, served, failed; and how many wait at t. */
+  users(t, over = 1) {
+    const since = Math.max(0, t - over), length = Math.max(0.05, t - since);
+    const between = (times) => (upTo(times, t) - upTo(times, since)) / length;
+    const [ok, ...bad] = this.ends;
+    const waiting = upTo(this.starts, t) - this.ends.reduce((sum, times) => sum + upTo(times, t), 0);
+    return { asked: between(this.starts), served: between(ok), failed: bad.reduce((sum, x) => sum + between(x), 0), waiting };
+  }
+
+  /** Whether the user of this request has an answer (or gave up) by time t. */
+  isOver(request, t) {
+    const row = this.rowOf.get(request);
+    return row !== undefined && this.requests.end[row] <= t;
+  }
+
+  // -- gauges -----------------------------------------------------------------------------------
+
+  #states() {
+    const { time, value, node, gauge, length } = this.states;
+    this.gauges = this.nodes.map(() => ({}));
+    for (let i = 0; i < length; i++) {
+      const steps = (this.gauges[node[i]][GAUGES[gauge[i]]] ||= { times: [], values: [], most: 0 });
+      steps.times.push(time[i]);
+      steps.values.push(value[i]);
+      if (value[i] > steps.most) steps.most = value[i];
+    }
+  }
+
+  /** The gauge's value at t; undefined when the node has no such gauge and no natural start. */
+  gauge(node, name, t) {
+    const steps = this.gauges[node][name];
+    const start = { busy: 0, queue: 0, up: 1 }[name];
+    if (!steps) return start;
+    const n = upTo(steps.times, t);
+    return n ? steps.values[n - 1] : start ?? (name === "breaker" ? 0 : steps.most);
+  }
+
+  /** The most that a gauge ever shows. */
+  most(node, name) {
+    return this.gauges[node][name]?.most || 0;
+  }
+
+  /** From when to when a node is broken: [[start, end], …]. */
+  broken(node) {
+    const { times = [], values = [] } = this.gauges[node].up || {};
+    const found = [];
+    let since = null;
+    times.forEach((time, i) => {
+      if (values[i] < 1 && since === null) since = time;
+      if (values[i] === 1 && since !== null) { found.push([since, time]); since = null; }
+    });
+    if (since !== null) found.push([since, this.until]);
+    return found;
+  }
+
+  // -- work for callers who have given up -------------------------------------------------------
+
+  /** For each span the time from which nobody waits for it: the next attempt of the same call has begun, the
+   * caller's own work has ended, or the user is gone; and so for everything below it. With a backoff, the next
+   * attempt begins a little later than the caller gave up. */
+  #work() {
+    const { arrived, started, ended, request, span, parent, node, attempt, length } = this.spans;
+    const row = new Map();
+    const next = new Map();
+    for (let i = 0; i < length; i++) {
+      row.set(span[i], i);
+      next.set(`${request[i]} ${parent[i]} ${node[i]} ${attempt[i]}`, arrived[i]);
+    }
+    const over = (this.over = new Float32Array(length));
+    for (let i = 0; i < length; i++) {
+      const user = this.rowOf.get(request[i]);
+      let gone = user === undefined || Number.isNaN(this.requests.end[user]) ? Infinity : this.requests.end[user];
+      const again = next.get(`${request[i]} ${parent[i]} ${node[i]} ${attempt[i] + 1}`);
+      if (again < gone) gone = again;
+      const above = row.get(parent[i]);
+      if (above !== undefined) {
+        const end = ended[above] > arrived[i] ? ended[above] : Infinity;
+        gone = Math.min(gone, end, above < i ? over[above] : Infinity);
+      }
+      over[i] = gone;
+    }
+    const lists = this.nodes.map(() => ({ waitFrom: [], waitTo: [], workFrom: [], workTo: [] }));
+    for (let i = 0; i < length; i++) {
+      const list = lists[node[i]];
+      const begins = Number.isNaN(started[i]) ? Infinity : started[i], ends = Number.isNaN(ended[i]) ? Infinity : ended[i];
+      const until = Math.min(begins, ends);
+      const waits = Math.max(arrived[i], over[i]), works = Math.max(begins, over[i]);
+      if (waits < until) { list.waitFrom.push(waits); list.waitTo.push(until); }
+      if (works < ends) { list.workFrom.push(works); list.workTo.push(ends); }
+    }
+    this.waste = lists.map((list) => Object.fromEntries(Object.entries(list).map(([k, v]) => [k, Float32Array.from(v).sort()])));
+  }
+
+  /** How much of a node's waiting and working at t is for callers who have given up. */
+  wasted(node, t) {
+    const { waitFrom, waitTo, workFrom, workTo } = this.waste[node];
+    const waiting = Math.min(upTo(waitFrom, t) - upTo(waitTo, t), this.gauge(node, "queue", t));
+    const working = Math.min(upTo(workFrom, t) - upTo(workTo, t), this.gauge(node, "busy", t));
+    return { waiting: Math.max(0, waiting), working: Math.max(0, working) };
+  }
+
+  // -- one request ------------------------------------------------------------------------------
+
+  /** The requests of a sort, by number: "slowest", "failed", "retried". */
+  pick(sort) {
+    const { start, end, status, request, attempts, length } = this.requests;
+    const rows = [...Array(length).keys()];
+    const slow = (i) => (Number.isNaN(end[i]) ? this.until : end[i]) - start[i];
+    const chosen = {
+      slowest: () => rows.filter((i) => status[i] === 0).sort((a, b) => slow(b) - slow(a)).slice(0, 50),
+      failed: () => rows.filter((i) => status[i] > 0 && status[i] < OPEN),
+      retried: () => this.#retried(rows, attempts),
+    }[sort]();
+    return chosen.map((i) => request[i]);
+  }
+
+  #retried(rows, attempts) {
+    const again = new Set();
+    const { kind, request, length } = this.messages;
+    for (let i = 0; i < length; i++) if (kind[i] === RETRY) again.add(request[i]);
+    return rows.filter((i) => attempts[i] > 1 || again.has(this.requests.request[i]));
+  }
+
+  /** One request with its spans, parents before children: {request, start, end, status, attempts, spans}. */
+  story(number) {
+    const row = this.rowOf.get(number);
+    if (row === undefined) return null;
+    const { arrived, started, ended, request, span, parent, node, status, attempt, length } = this.spans;
+    const own = [];
+    for (let i = 0; i < length; i++) {
+      if (request[i] === number)
+        own.push({ arrived: arrived[i], started: started[i], ended: ended[i], span: span[i], parent: parent[i], node: node[i],
+          status: STATUSES[status[i]], attempt: attempt[i], over: this.over[i] });
+    }
+    const spans = [];
+    const add = (parentSpan, depth) => {
+      for (const one of own.filter((s) => s.parent === parentSpan && !s.seen)) {
+        one.seen = true;
+        spans.push({ ...one, depth });
+        add(one.span, depth + 1);
+      }
+    };
+    const known = new Set(own.map((s) => s.span));
+    for (const top of new Set(own.filter((s) => !known.has(s.parent)).map((s) => s.parent))) add(top, 0);
+    const r = this.requests;
+    return { request: number, start: r.start[row], end: r.end[row], status: STATUSES[r.status[row]], attempts: r.attempts[row], spans };
+  }
+}

@@ -1,0 +1,302 @@
+// All of it together: asks the kernel, keeps the time, draws.
+
+const STILL = 0.5; // s: with reduced motion, time goes on in steps of this length (of the viewer's time)
+
+class PlayerView {
+  constructor(model, root) {
+    this.model = model;
+    this.t = null;
+    this.speed = 1;
+    this.isPlaying = false;
+    this.until = model.get("setup").until;
+    this.asking = null; // the number of the question that is under way
+    this.again = false; // something changed meanwhile
+    this.visible = true;
+    this.sights = [];
+    this.stages = [];
+    this.still = matchMedia("(prefers-reduced-motion: reduce)");
+    const on = { play: () => this.play(!this.isPlaying), go: (t) => this.go(t), step: (d) => this.step(d), moment: (d) => this.moment(d), speed: (f) => { this.speed = f; },
+      follow: (number, t) => this.follow(number, t), replay: (from, to) => this.replay(from, to), change: () => this.ask(), stop: () => this.model.send({ do: "stop" }) };
+    this.controls = new Controls(model.get("setup"), on, () => this.t || 0);
+    this.timeline = new Timeline(on);
+    this.follower = new Follow(on);
+    this.chart = new Chart(on.go);
+    this.alert = h("div.ip-alert", { role: "alert" });
+    this.share = h("progress", { max: 1, value: 0, "aria-label": "Simulating" });
+    this.busy = h("div.ip-busy", { hidden: true }, h("span", { text: "Simulating" }), this.share, h("button.ip-button", { type: "button", text: "Stop", onclick: on.stop }));
+    this.note = h("div.ip-kernel", { role: "status" });
+    this.rows = h("div.ip-rows");
+    this.truth = h("p.ip-truth");
+    this.told = h("div.ip-hidden", { role: "status", "aria-live": "polite" });
+    this.legend = h("div.ip-legend", { "aria-label": "Legend" });
+    this.paired = h("p.ip-paired");
+    this.root = h("div.ip.ip-player", { role: "region", "aria-label": `${model.get("setup").name}: a live simulation` },
+      this.controls.element, this.alert, this.note, h("div.ip-screen", {}, this.busy, this.rows, this.legend), this.truth, this.told,
+      h("div.ip-time", {}, this.timeline.transport, h("div.ip-axes", {}, this.timeline.line, this.chart.element, this.timeline.now)), this.paired,
+      h("div.ip-story", {}, h("h4", { text: "Moments" }), this.timeline.list), this.follower.bar, this.follower.waterfalls);
+    root.append(this.root);
+    this.#keys();
+    this.#watch();
+    this.take();
+    this.problem();
+  }
+
+  // -- the kernel -------------------------------------------------------------------------------
+
+  /** Asks for a run with the present values; only one question at a time is under way. */
+  ask() {
+    if (this.asking !== null) { this.again = true; return; }
+    this.again = false;
+    this.asking = Date.now() + Math.random();
+    this.model.send({ do: "run", number: this.asking, ...this.controls.asked() });
+    clearTimeout(this.patience);
+    this.patience = setTimeout(() => {
+      say(this.note, "No answer from the kernel: it is busy or not running. The last run stays here and can still be played.");
+      this.asking = null;
+    }, 4000);
+  }
+
+  /** An answer or a problem came. */
+  answered(number) {
+    if (number !== this.asking) return;
+    clearTimeout(this.patience);
+    this.asking = null;
+    this.busy.hidden = true;
+    say(this.note, "");
+    if (this.again) this.ask();
+  }
+
+  progress(message) {
+    if (message.progress === undefined || message.number !== this.asking) return;
+    clearTimeout(this.patience);
+    this.busy.hidden = false;
+    this.share.value = message.progress;
+  }
+
+  problem() {
+    const { kind, title, message, where, line, number } = this.model.get("problem");
+    const parts = [];
+    if (kind === "error") {
+      parts.push(h("strong", { text: title }), h("p", { text: message }), where && h("p.ip-where", {}, h("span", { text: where }), line && h("code", { text: line })));
+      if (this.sights.length) parts.push(h("p.ip-soft", { text: "The picture below is still the last run that worked." }));
+    } else if (kind === "stopped") parts.push(h("p", { text: "Stopped. The picture below is still the run before." }));
+    this.alert.replaceChildren(...parts.filter(Boolean));
+    mark(this.root, "data-problem", kind || null);
+    if (kind) this.answered(number);
+  }
+
+  take() {
+    const answer = this.model.get("answer");
+    if (!answer.runs) return;
+    this.sights = answer.runs.map((run) => new Sight(run));
+    this.until = this.sights[0].until;
+    const pending = this.again;
+    if (!pending) this.controls.take(answer);
+    else this.controls.text = answer.call;
+    this.#stages();
+    this.scale = Math.max(10, ...this.sights.flatMap((s) => s.nodes.map((_, i) => s.most(i, "queue"))));
+    this.chart.take(this.sights, answer.difference);
+    this.timeline.take(this.until, this.#moments());
+    if (this.t === null) this.t = answer.start;
+    this.t = Math.min(this.t, this.until);
+    this.follower.take(this.sights);
+    this.#legend();
+    this.#paired(answer.difference);
+    this.draw();
+    this.tell();
+    mark(this.root, "data-number", answer.number);
+    requestAnimationFrame(() => this.root.dispatchEvent(new CustomEvent("ip-painted", { bubbles: true, detail: answer.number })));
+    this.answered(answer.number);
+  }
+
+  #stages() {
+    const { layout } = this.model.get("setup"), two = this.sights.length > 1;
+    const names = this.sights.map((s, i) => (two ? s.label || "this run" : ""));
+    const same = this.stages.length === this.sights.length && this.stages.every((stage, i) => stage.take(this.sights[i]));
+    if (!same || this.names !== names.join()) {
+      this.stages = this.sights.map((s, i) => new Stage(s, layout, names[i], (number) => this.follower.show(number)));
+      this.rows.replaceChildren(...this.stages.map((stage) => stage.element));
+      this.names = names.join();
+      this.arrange();
+    }
+  }
+
+  /** The moments of all rows in order of time; what happens in both at the same time is named once. */
+  #moments() {
+    const all = this.sights.flatMap((s, row) => s.moments.map((m) => ({ ...m, row: this.sights.length > 1 ? s.label || "this run" : "" })));
+    all.sort((a, b) => a.time - b.time);
+    return all.filter((m, i) => {
+      const twin = all.findIndex((o) => o.what === m.what && Math.abs(o.time - m.time) < 1e-3);
+      if (twin < i) return false;
+      if (all.some((o, j) => j > i && o.what === m.what && Math.abs(o.time - m.time) < 1e-3)) m.row = "";
+      return true;
+    });
+  }
+
+  #legend() {
+    const kinds = new Set(this.sights.flatMap((s) => [...new Set(s.messages.kind)]));
+    this.legend.replaceChildren(...[...kinds].sort().map((kind) => h("span", {}, legendGlyph(kind), GLYPHS[kind].words)),
+      h("span", {}, h("i.ip-swatch.ip-hollow"), "hollow: its user is gone"), h("span", {}, h("i.ip-swatch.ip-striped"), "for callers who have given up"));
+  }
+
+  #paired(difference) {
+    this.paired.hidden = !difference;
+    if (!difference) return;
+    const label = this.sights[1].label, seconds = this.until, gain = (difference.only_other - difference.only_one) / seconds;
+    say(this.paired, `The same users in both rows: ${many(difference.only_other, "is", "are")} served only with ${label}, ${difference.only_one} only without. That is ${gain >= 0 ? "+" : "−"}${Math.abs(gain).toFixed(1)} a second.`);
+  }
+
+  // -- time -------------------------------------------------------------------------------------
+
+  go(t) {
+    this.play(false);
+    this.#at(t);
+    this.tell();
+  }
+
+  #at(t) {
+    this.t = Math.max(0, Math.min(this.until, t));
+    this.draw();
+  }
+
+  /** To the next (or previous) time at which a message is sent or arrives. */
+  step(direction) {
+    let best = direction > 0 ? this.until : 0;
+    for (const { flights, messages } of this.sights)
+      for (const times of [messages.sent, flights.arrives]) {
+        const i = upTo(times, direction > 0 ? this.t : this.t - 1e-5);
+        const time = times[direction > 0 ? i : i - 1];
+        if (time !== undefined && (direction > 0 ? time < best : time > best)) best = time;
+      }
+    this.go(best);
+  }
+
+  moment(direction) {
+    const times = this.timeline.moments.map((m) => m.time);
+    const next = direction > 0 ? times.find((x) => x > this.t + 1e-6) : times.findLast((x) => x < this.t - 1e-6);
+    if (next !== undefined) this.go(next);
+  }
+
+  play(is, stopAt = null) {
+    if (!is && !this.isPlaying) return;
+    this.isPlaying = is;
+    this.stopAt = stopAt;
+    this.timeline.playing(is);
+    cancelAnimationFrame(this.frame);
+    clearInterval(this.steps);
+    if (!is) { this.draw(); this.tell(); return; }
+    if (this.t >= this.until - 1e-6) this.t = 0;
+    if (this.still.matches) {
+      this.steps = setInterval(() => this.#advance(STILL * this.speed), STILL * 1000);
+      return;
+    }
+    let last = performance.now();
+    const tick = (time) => {
+      const passed = Math.min(0.1, (time - last) / 1000);
+      last = time;
+      this.#advance(passed * this.speed);
+      if (this.isPlaying) this.frame = requestAnimationFrame(tick);
+    };
+    this.frame = requestAnimationFrame(tick);
+  }
+
+  #advance(by) {
+    const end = this.stopAt ?? this.until;
+    this.t = Math.min(end, this.t + Math.max(0, by));
+    if (this.visible) this.draw();
+    if (this.t >= end) this.play(false);
+  }
+
+  replay(from, to) {
+    this.play(false);
+    this.t = from;
+    this.speed = Math.min(1, Math.max(0.02, (to - from) / 8));
+    const near = SPEEDS.map(([v]) => v).reduce((a, b) => (Math.abs(b - this.speed) < Math.abs(a - this.speed) ? b : a));
+    this.speed = near;
+    this.timeline.speed.value = near;
+    this.play(true, to);
+  }
+
+  follow(number, t = null) {
+    this.only = number;
+    mark(this.root, "data-following", number);
+    if (t !== null) this.go(t);
+    else this.draw();
+  }
+
+  // -- drawing ----------------------------------------------------------------------------------
+
+  #watch() {
+    this.sizes = new ResizeObserver(() => { this.#theme(); this.arrange(); this.draw(); });
+    this.sizes.observe(this.rows);
+    this.themes = new MutationObserver(() => { this.#theme(); this.draw(); });
+    this.themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class"] });
+    this.views = new IntersectionObserver((entries) => { this.visible = entries.at(-1).isIntersecting; });
+    this.views.observe(this.root);
+    const model = this.model;
+    this.heard = [["change:answer", () => this.take()], ["change:problem", () => this.problem()], ["msg:custom", (message) => this.progress(message)]];
+    for (const [name, act] of this.heard) model.on(name, act);
+  }
+
+  #theme() {
+    const style = getComputedStyle(this.root), read = (name) => style.getPropertyValue(name).trim();
+    this.theme = { colours: GLYPHS.map((_, i) => read(`--ip-kind-${i}`)), ground: read("--ip-canvas"), line: read("--ip-lane"), edge: read("--ip-edge") };
+  }
+
+  arrange() {
+    for (const stage of this.stages) stage.arrange();
+  }
+
+  draw() {
+    if (!this.sights.length || this.t === null) return;
+    if (!this.theme) this.#theme();
+    const t = this.t, counts = this.stages.map((stage) => stage.draw(t, this.scale, this.theme, this.only ?? null));
+    this.timeline.draw(t);
+    this.follower.draw(t);
+    mark(this.root, "data-time", t);
+    mark(this.root, "data-in-flight", counts[0]);
+    mark(this.root, "data-playing", this.isPlaying);
+    const now = performance.now();
+    if (this.isPlaying && now - (this.saidAt || 0) < 250) return;
+    this.saidAt = now;
+    this.chart.draw(t);
+    this.#say(t);
+  }
+
+  #say(t) {
+    const two = this.sights.length > 1;
+    const sentences = this.sights.map((s, i) => (two ? `${s.label || "This run"}: ` : "") + sentence(s, t, !two || i === 0));
+    say(this.truth, sentences.join("\n"));
+  }
+
+  /** Tells a screen reader what is true now, once it is quiet. */
+  tell() {
+    clearTimeout(this.telling);
+    this.telling = setTimeout(() => say(this.told, this.truth.textContent), 500);
+  }
+
+  /** Keys stay inside, so that JupyterLab's own shortcuts do not act on the notebook. */
+  #keys() {
+    for (const name of ["keydown", "keyup", "keypress"]) this.root.addEventListener(name, (event) => event.stopPropagation());
+    this.root.addEventListener("keydown", (event) => {
+      const typing = event.target.closest("button, select, textarea, summary");
+      if (event.key === " " && !typing) { event.preventDefault(); this.play(!this.isPlaying); }
+    });
+  }
+
+  close() {
+    this.play(false);
+    clearTimeout(this.patience);
+    clearTimeout(this.telling);
+    for (const [name, act] of this.heard) this.model.off(name, act);
+    for (const watcher of [this.sizes, this.themes, this.views]) watcher.disconnect();
+  }
+}
+
+function render({ model, el }) {
+  const view = new PlayerView(model, el);
+  return () => view.close();
+}
+
+export { decode, upTo, Sight, sentence, shareInWords, places, roundUp, laneBetween };
+export default { render };

@@ -1,0 +1,65 @@
+// The time line: play, step, scrub, speed, and the moments.
+
+const SPEEDS = [[0.02, "1/50 speed"], [0.1, "1/10 speed"], [0.25, "1/4 speed"], [0.5, "half speed"], [1, "real time"], [2, "2 × faster"], [5, "5 × faster"], [10, "10 × faster"]];
+const MOMENT_SIGNS = { fault: "⚡", queue: "≡", full: "▣", breaker: "◧", budget: "◔", retries: "↻", tips: "▼", recovers: "▲" };
+
+class Timeline {
+  /** `on` has play(), go(t), step(direction), moment(direction), speed(factor). */
+  constructor(on) {
+    const button = (name, label, act, what = "button.ip-button.ip-round") => h(what, { type: "button", "aria-label": label, title: label, onclick: act }, icon(name));
+    this.on = on;
+    this.playButton = button("play", "Play", () => on.play(), "button.ip-button.ip-play");
+    this.speed = h("select.ip-select", { onchange: (event) => on.speed(+event.target.value) }, SPEEDS.map(([v, words]) => h("option", { value: v, text: words, selected: v === 1 })));
+    this.scrub = h("input.ip-scrub", { type: "range", min: 0, max: 1, step: 0.1, value: 0, "aria-label": "Time", oninput: (event) => on.go(+event.target.value) });
+    this.scrub.addEventListener("keydown", (event) => this.#keys(event));
+    this.flags = h("div.ip-flags", { "aria-hidden": "true" });
+    this.clock = h("output.ip-clock", { "aria-live": "off" });
+    this.now = h("div.ip-now", { "aria-hidden": "true" });
+    this.list = h("ol.ip-moments", { "aria-label": "Moments" });
+    this.transport = h("div.ip-transport", { role: "group", "aria-label": "Player" },
+      button("previousMoment", "Previous moment", () => on.moment(-1)), button("previous", "One message back", () => on.step(-1)),
+      this.playButton, button("next", "One message on", () => on.step(1)), button("nextMoment", "Next moment", () => on.moment(1)),
+      h("label.ip-speed", {}, h("span.ip-hidden", { text: "Speed" }), this.speed));
+    this.line = h("div.ip-panel.ip-timeline", {}, h("div.ip-gutter", {}, this.clock), h("div.ip-track", {}, this.flags, this.scrub));
+  }
+
+  #keys(event) {
+    const far = { PageUp: 1, PageDown: -1 }[event.key];
+    if (!far) return;
+    event.preventDefault();
+    this.on.go(+this.scrub.value + far);
+  }
+
+  /** The moments of an answer: numbered flags on the line, and the same as a list of buttons. */
+  take(until, moments) {
+    this.until = until;
+    this.scrub.max = until;
+    this.moments = moments;
+    let lastX = -1, level = 0;
+    const flags = moments.map((m, i) => {
+      const x = (100 * m.time) / until;
+      level = x - lastX < 2.6 ? (level + 1) % 3 : 0;
+      lastX = x;
+      return h("span.ip-flag", { class: `ip-is-${m.kind}`, style: `left:${x}%;--level:${level}`, title: `${seconds(m.time)} ${m.what}`, text: i + 1, onclick: () => this.on.go(m.time) });
+    });
+    this.flags.replaceChildren(...flags);
+    this.buttons = moments.map((m, i) => h("button.ip-moment", { type: "button", class: `ip-is-${m.kind}`, onclick: () => this.on.go(m.time) },
+      h("span.ip-number", { text: i + 1 }), h("span.ip-when", { text: seconds(m.time) }), h("span", {}, h("span.ip-sign", { "aria-hidden": "true", text: MOMENT_SIGNS[m.kind] || "•" }), ` ${m.what}`, m.row && h("em", { text: ` · ${m.row}` }), m.why && h("small", { text: ` ${m.why}` }))));
+    this.list.replaceChildren(...(moments.length ? this.buttons.map((b) => h("li", {}, b)) : [h("li.ip-none", { text: "Nothing happens in this run that stands out. That is good news, or a reason to turn a control." })]));
+  }
+
+  playing(is) {
+    this.playButton.replaceChildren(icon(is ? "pause" : "play"));
+    for (const name of ["aria-label", "title"]) mark(this.playButton, name, is ? "Pause" : "Play");
+  }
+
+  draw(t) {
+    say(this.clock, seconds(t));
+    this.scrub.value = t;
+    mark(this.scrub, "aria-valuetext", `${t.toFixed(1)} seconds`);
+    this.now.style.setProperty("--at", t / this.until);
+    const current = this.moments.findLastIndex((m) => m.time <= t + 1e-6);
+    this.buttons.forEach((button, i) => mark(button, "aria-current", i === current ? "step" : null));
+    [...this.flags.children].forEach((flag, i) => mark(flag, "data-current", i === current ? "" : null));
+  }
+}

@@ -1,0 +1,57 @@
+// Numbers and sentences.
+
+const seconds = (t) => `${t.toFixed(1)} s`;
+const exact = (t) => (Number.isFinite(t) ? (t < 1 ? `${Math.round(t * 1000)} ms` : `${t.toFixed(2)} s`) : "–");
+const rounded = (x) => (Math.abs(x) >= 9.95 || Number.isInteger(x) ? String(Math.round(x)) : x.toFixed(1));
+const many = (n, one, more = one + "s") => `${n} ${n === 1 ? one : more}`;
+
+/** A share in words that can be pictured: "3 of 4", else a percentage. */
+function shareInWords(share) {
+  if (share >= 0.985) return "all";
+  for (const [a, b] of [[1, 2], [1, 3], [2, 3], [1, 4], [3, 4], [1, 5], [4, 5], [1, 10], [9, 10]])
+    if (Math.abs(share - a / b) < 0.02) return b === 2 ? "half" : `${a} of ${b}`;
+  return `${Math.round(share * 100)} %`;
+}
+
+/** What is true of a run at t, in one or two sentences; `telling` false leaves out the time. */
+function sentence(sight, t, withTime = true) {
+  const parts = [];
+  let worst = null;
+  sight.nodes.forEach((node, i) => {
+    if (node.kind === "users") return;
+    const waits = sight.gauge(i, "queue", t), up = sight.gauge(i, "up", t);
+    if (up < 1) parts.push(`${node.name} is ${brokenWord(sight, i, t)}`);
+    const full = sight.gauge(i, "busy", t) >= node.workers;
+    if (!worst || waits > worst.waits || (waits === worst.waits && full && !worst.full)) worst = { i, node, waits, full, up };
+  });
+  if (worst && (worst.full || worst.waits)) {
+    const { node, waits, full, i } = worst, waste = sight.wasted(i, t), gone = waste.working;
+    if (full && !(worst.up === 0 && !sight.gauge(i, "busy", t))) {
+      const who = node.workers === 1 ? `the worker of ${node.name} is busy` : `all ${node.workers} workers of ${node.name} are busy`;
+      parts.push(who + (gone ? `, ${gone === node.workers ? (gone === 1 ? "" : "all ") : `${gone} `}for callers who have given up` : ""));
+    }
+    if (waits) parts.push(`${many(waits, "call waits", "calls wait")}${full ? "" : ` at ${node.name}`}`);
+  } else if (!parts.length) parts.push("nothing waits anywhere");
+  let first = 0, again = 0;
+  sight.nodes.forEach((_, i) => { const rate = sight.callRates(i, t); first += rate.first; again += rate.again; });
+  const share = again / (first + again || 1);
+  if (share >= 0.05) parts.push(`${shareInWords(share)}${share >= 0.985 ? "" : " of the"} attempts are retries`);
+  const users = sight.users(t, 2);
+  const served = `Of ${rounded(users.asked)} users a second, ${users.served < 0.05 ? "none is" : `${rounded(users.served)} are`} served.`;
+  const text = parts.join("; ");
+  return (withTime ? `At ${seconds(t)} ${text}. ` : text[0].toUpperCase() + text.slice(1) + ". ") + served;
+}
+
+/** How a broken node is called: the fault's own word from the markers, else "down" or "impaired". */
+function brokenWord(sight, node, t) {
+  const words = [];
+  for (const m of sight.moments) {
+    if (m.kind !== "fault" || m.node !== node || m.time > t) continue;
+    const word = m.what.split(": ").pop();
+    if (word.endsWith(" starts")) words.push(word.slice(0, -7));
+    if (word.endsWith(" ends")) words.splice(words.indexOf(word.slice(0, -5)), 1);
+  }
+  const said = { outage: "down", crash: "crashed", slow: "slow", errors: "failing" };
+  const last = words.pop();
+  return said[last] || last || (sight.gauge(node, "up", t) === 0 ? "down" : "impaired");
+}
