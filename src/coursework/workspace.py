@@ -14,6 +14,7 @@ from typing import Any
 
 START = "notebooks/00-start-here.ipynb"
 PORT = 8888
+TOC = "@jupyterlab/toc:plugin"
 PUBLISHED = ("labs", "quizzes")
 RELEASES = ".releases.json"  # in work/: the fingerprint of the released file that each copy was made from
 
@@ -27,8 +28,8 @@ WORKSPACE: dict[str, Any] = {
             "left": {
                 "collapsed": False,
                 "visible": True,
-                "current": "table-of-contents",
-                "widgets": ["filebrowser", "running-sessions", "table-of-contents"],
+                "current": TOC,
+                "widgets": ["filebrowser", "running-sessions", TOC],
             },
             "right": {"collapsed": True, "visible": True, "widgets": []},
             "relativeSizes": [0.22, 0.78, 0],
@@ -111,7 +112,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def lay_out(root: Path) -> None:
-    """Put the workspace (start page, table of contents on the left) and the settings under .course/."""
+    """Put the settings under .course/, and the first layout: the start page, its contents on the left."""
     from jupyterlab_server.workspaces_handler import WORKSPACE_EXTENSION, slugify
 
     config = root / ".course" / "jupyter"
@@ -121,11 +122,12 @@ def lay_out(root: Path) -> None:
     }
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(content, indent=1))
+        if content is SETTINGS or not path.exists():  # a layout that the learner has made is kept
+            write_whole(path, json.dumps(content, indent=1))
 
 
 def open_course(root: Path, port: int | None = None, browser: bool | None = None) -> int:
-    """Open the course in JupyterLab and stay until it ends; by default with a browser where there is a display."""
+    """Open the course in JupyterLab and stay until it ends; browser=None: where there is a display."""
     os.chdir(root)
     for message in prepare(root):
         print(message)
