@@ -64,15 +64,15 @@ def version_of(python):
 
 
 def find_python():
-    """Choose the interpreter: the one that PYTHON=… names, else the one running this, else the newest."""
+    """Choose the interpreter: PYTHON=…, else .venv's, else the one running this, else the newest."""
     named = os.environ.get("PYTHON")
     found = []
-    for python in [named] if named else [sys.executable, "python3.13", "python3.12", "python3.11"]:
+    for python in [named] if named else [PYTHON, sys.executable, "python3.13", "python3.12", "python3.11"]:
         version = version_of(python)
         if version and version[:2] in PYTHONS:
             return python, version
         if version:
-            found.append("Python {}.{}.{} at {}".format(*version, shutil.which(python) or python))
+            found.append("Python {}.{}.{} at {}".format(*version, shutil.which(str(python))))
     raise Problem(
         "The course needs Python 3.11, 3.12 or 3.13, but found "
         f"{' and '.join(found) or f'no Python at {named}'}; install one of them, "
@@ -120,14 +120,13 @@ def install(size):
 
 
 def make_environment():
-    """Make .venv with the right Python, keeping one that fits."""
+    """Make .venv with the right Python and with pip, keeping one that fits."""
     python, version = find_python()
     present = version_of(PYTHON)
-    fits = present is not None and present[:2] == version[:2]
-    if fits and subprocess.call([str(PYTHON), "-c", "import pip"], stderr=subprocess.DEVNULL) == 0:
+    if present and present[:2] == version[:2] and run([str(PYTHON), "-m", "ensurepip"]) == 0:
         return
     print("Making .venv with Python {}.{}.{}".format(*version), flush=True)
-    if run([python, "-m", "venv", *([] if fits else ["--clear"]), str(VENV)]) != 0:
+    if run([str(python), "-m", "venv", "--clear", str(VENV)]) != 0:
         package = "python{}.{}-venv".format(*version)
         raise Problem(
             f"{python} could not make an environment (the log is .course/setup.log); "
