@@ -100,7 +100,7 @@ class CheckFailed(Exception):
     def message(self) -> str:
         """What the learner reads, with terminal colours."""
         if all(failure.unwritten for failure in self.failures) and len(self.failures) == self.total:
-            return f"{RED}✗ {BOLD}{self.part}{PLAIN} is not written yet: {self.total} checks wait for it."
+            return f"{RED}✗ {BOLD}{self.part}{PLAIN} is not written yet."
         head = f"{BOLD}{self.part}: {len(self.failures)} of {self.total} checks failed{PLAIN}"
         return "\n\n".join([head, *("\n".join(failure.lines()) for failure in self.failures)])
 

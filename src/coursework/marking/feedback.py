@@ -9,9 +9,11 @@ from nbconvert.exporters import HTMLExporter
 from nbgrader import utils
 from nbgrader.preprocessors import NbGraderPreprocessor
 
-TAGS = frozenset(bleach.ALLOWED_TAGS) | frozenset(
-    "h1 h2 h3 h4 h5 h6 p br hr div span pre sub sup del table thead tbody tr th td img details summary".split()
+HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+BLOCKS = frozenset(
+    {"p", "br", "hr", "div", "pre", "table", "thead", "tbody", "tr", "th", "td", "details", "summary"}
 )
+TAGS = frozenset(bleach.ALLOWED_TAGS) | HEADINGS | BLOCKS | {"span", "sub", "sup", "del", "img"}
 ATTRIBUTES = {"a": ["href", "title"], "img": ["src", "alt"], "*": ["id"], "span": ["class"], "div": ["class"]}
 
 BEGIN, END = "BEGIN HIDDEN TESTS", "END HIDDEN TESTS"

@@ -1,0 +1,156 @@
+"""What a learner does with a lab and a quiz: check what is visible, mark all of it, hand it in."""
+
+import datetime
+import re
+import shutil
+import tempfile
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+
+from coursework import progress
+from coursework.layout import KINDS, Assignment, Course, NotFound
+from coursework.marking import submission
+from coursework.marking.quizzes import NotAnAnswer, read_answers
+from coursework.marking.repair import repair
+from coursework.marking.run import Result, mark_class
+
+
+@dataclass
+class Checked:
+    """The visible checks of a lab: passed and all test cells, and each failed one's message."""
+
+    passed: int = 0
+    total: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def assignments(course: Course, slug: str) -> list[Assignment]:
+    """The lab and the quiz of a unit, as far as they are released here."""
+    both = [Assignment(kind, slug) for kind in KINDS]
+    mine = course.work / slug
+    found = [what for what in both if course.released(what).exists() or (mine / what.notebook).exists()]
+    if not found:
+        raise NotFound(f"Unit {slug} has no lab and no quiz here.")
+    return found
+
+
+def check_lab(course: Course, what: Assignment) -> Checked:
+    """Run the visible checks on the learner's lab, as they were released: edited ones do not count."""
+    from nbgrader.preprocessors import Execute
+    from nbgrader.utils import determine_grade, is_grade
+
+    path = course.of_learner(what)
+    notebook = submission.read(path)
+    released = course.released(what)
+    if released.exists():
+        original = nbformat.read(released, as_version=4)
+        repair(notebook, original)
+        sources = {_grade_id(cell): cell.source for cell in original.cells if is_grade(cell)}
+        for cell in notebook.cells:
+            cell.source = sources.get(_grade_id(cell), cell.source)
+    runner = Execute(timeout=60, extra_arguments=["--IPKernelApp.log_level=40"])
+    notebook, _ = runner.preprocess(notebook, {"metadata": {"path": str(path.parent)}})
+    checked = Checked()
+    for cell in notebook.cells:
+        if is_grade(cell):
+            checked.total += 1
+            mark, most = determine_grade(cell)
+            if mark == most:
+                checked.passed += 1
+            else:
+                checked.failed[_grade_id(cell)] = _message(cell)
+    progress.note(course, what, visible=[checked.passed, checked.total])
+    return checked
+
+
+def check_quiz(course: Course, what: Assignment) -> tuple[int, int, list[str]]:
+    """How many questions are answered, of how many, and which cannot be read; not if they are right."""
+    answered, total, problems = 0, 0, []
+    for cell in submission.read(course.of_learner(what)).cells:
+        name = _grade_id(cell)
+        if name.startswith("answer_"):
+            total += 1
+            try:
+                answered += read_answers(cell.source).get(name) not in (None, "", [])
+            except NotAnAnswer as error:
+                problems.append(f"{name}: {error}")
+    progress.note(course, what, answered=[answered, total])
+    return answered, total, problems
+
+
+def mark_mine(course: Course, slug: str) -> list[tuple[Result, Path]]:
+    """Mark the learner's lab and quiz with the hidden tests, through nbgrader: (result, feedback page) for
+    each.
+
+    Works in a temporary copy of the course directory; the pages are kept in work/<slug>/feedback/.
+    """
+    if not course.solutions.is_dir():
+        raise NotFound("This copy of the course has no solutions to mark by: `course submit` hands it in.")
+    marked = []
+    with tempfile.TemporaryDirectory(prefix="course-mark-") as folder:
+        there = Course(Path(folder))
+        there.solutions.mkdir()
+        shutil.copy(course.solutions / "nbgrader_config.py", there.solutions)
+        for what in assignments(course, slug):
+            shutil.copytree(course.solutions / "source" / what.name, there.solutions / "source" / what.name)
+            mine = there.solutions / "submitted" / "me" / what.name
+            mine.mkdir(parents=True)
+            shutil.copy(course.of_learner(what), mine / what.notebook)
+            for result in mark_class(there, what):
+                page = course.work / slug / "feedback" / f"{what.kind}.html"
+                made = there.solutions / "feedback" / "me" / what.name / f"{what.kind}.html"
+                if made.exists():
+                    page.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(made, page)
+                if result.marks is not None:
+                    progress.note(course, what, mark=[result.mark, sum(m for _, m in result.marks.values())])
+                marked.append((result, page))
+    return marked
+
+
+def pack(course: Course, slug: str, name: str, folder: Path) -> tuple[Path, list[str]]:
+    """Pack the learner's lab and quiz for `nbgrader zip_collect`: (the one file to hand in, warnings)."""
+    if not re.fullmatch(r"[A-Za-z0-9.@-]+", name):
+        raise NotFound(
+            f"The name {name!r} will not do: use letters, digits, dots and dashes only, such as ada-l."
+        )
+    target, warnings = folder / f"{name}_{slug}.zip", []
+    packed = {}
+    for what in assignments(course, slug):
+        path = course.of_learner(what)
+        notebook = submission.read(path)
+        if path == course.released(what):
+            warnings.append(f"your {what.kind} is not in work/: the released one is handed in")
+        blank = sum("raise NotImplementedError" in c.source for c in notebook.cells if c.cell_type == "code")
+        if what.kind == "lab" and blank:
+            warnings.append(f"{blank} parts of the lab are not written yet")
+        if what.kind == "quiz":
+            answered, total, problems = check_quiz(course, what)
+            warnings += problems
+            if answered < total - len(problems):
+                warnings.append(f"{total - answered - len(problems)} questions of the quiz are not answered")
+        packed[what] = path
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
+        for what, path in packed.items():
+            package.write(path, f"{name}_{what.notebook}")
+    progress.remember_name(course, name)
+    for what in packed:
+        progress.note(course, what, submitted=datetime.date.today().isoformat())
+    return target, warnings
+
+
+def _grade_id(cell: nbformat.NotebookNode) -> str:
+    return str((cell.metadata.get("nbgrader") or {}).get("grade_id", ""))
+
+
+def _message(cell: nbformat.NotebookNode) -> str:
+    for output in cell.outputs:
+        if output.output_type == "error":
+            return "\n".join(output.traceback)
+        if output.output_type == "stream" and output.name == "stderr":
+            return f"the cell wrote to stderr, which costs its points:\n{output.text}"
+    return "the cell did not run"

@@ -1,0 +1,69 @@
+"""Looks at a submission before nbgrader does: is there a notebook, can it be read, has it the right name?"""
+
+import json
+import shutil
+from pathlib import Path
+
+import nbformat
+
+from coursework.layout import Assignment
+
+
+class Unreadable(Exception):
+    """A submission that cannot be marked; the message says why. Nothing of it is changed."""
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    """The notebook at `path`, or Unreadable with a reason that a learner understands."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unreadable(f"{path.name} cannot be read as text: {error}") from None
+    if not text.strip():
+        raise Unreadable(f"{path.name} is empty")
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        end = error.pos >= len(text.rstrip()) - 1 or "Unterminated" in error.msg
+        reason = (
+            "it ends in the middle: the upload was cut off" if end else f"line {error.lineno}: {error.msg}"
+        )
+        raise Unreadable(f"{path.name} is no notebook file ({reason})") from None
+    if not isinstance(content, dict) or not isinstance(content.get("cells"), list):
+        raise Unreadable(f"{path.name} is no notebook: it has no cells")
+    try:
+        notebook = nbformat.reads(text, as_version=4)
+        nbformat.validate(notebook)
+    except Exception as error:  # nbformat raises many kinds
+        raise Unreadable(f"{path.name} is not a valid notebook: {str(error).splitlines()[0][:200]}") from None
+    return notebook
+
+
+def prepare(folder: Path, what: Assignment, grade_ids: set[str]) -> list[str]:
+    """Make sure that the submission in `folder` has a readable notebook with the right name; say what was
+    done.
+
+    A notebook with another name is recognised by its cells and copied to the right one; the original stays.
+    """
+    right = folder / what.notebook
+    if right.exists():
+        read(right)
+        return []
+    others = sorted(folder.glob("*.ipynb"))
+    ours = []
+    for path in others:
+        try:
+            ids = {cell.metadata.get("nbgrader", {}).get("grade_id") for cell in read(path).cells}
+        except Unreadable:
+            continue
+        if len(ids & grade_ids) > len(grade_ids) / 2:
+            ours.append(path)
+    if len(ours) == 1:
+        shutil.copyfile(ours[0], right)
+        return [f"{ours[0].name} was taken as {what.notebook}"]
+    if ours:
+        raise Unreadable(f"there are {len(ours)} notebooks that could be {what.notebook}: keep one")
+    if len(others) == 1:
+        read(others[0])  # says why, where it is unreadable
+    found = ", ".join(path.name for path in others) or "no notebook"
+    raise Unreadable(f"there is no {what.notebook} (found: {found})")

@@ -1,0 +1,60 @@
+"""Marks as tables: of a class, and of the mistakes that are made most."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable
+
+from rich.table import Table
+
+from coursework.layout import Assignment, Course
+from coursework.marking.nbgrader import Nbgrader
+from coursework.marking.run import Result, failed_checks, students
+
+
+def collect(course: Course, assignments: Iterable[Assignment]) -> list[Result]:
+    """The marks that the gradebook has, for everybody who has handed in one of the assignments."""
+    app = Nbgrader(course)
+    return [Result(who, what, app.marks(what, who)) for what in assignments for who in students(course, what)]
+
+
+def table(results: list[Result], title: str = "Marks") -> Table:
+    """A row a student, a column an assignment, and the sum. "-" stands for what is not marked."""
+    names = list(dict.fromkeys(result.what.name for result in results))
+    shown = Table(title=title, title_justify="left")
+    shown.add_column("student", overflow="fold")
+    for name in [*names, "sum"]:
+        shown.add_column(name, justify="right")
+    for student, row in by_student(results).items():
+        marks = [row[name].mark if name in row else None for name in names]
+        texts = ["-" if mark is None else f"{mark:g}" for mark in marks]
+        shown.add_row(student, *texts, f"{sum(mark or 0 for mark in marks):g}")
+    return shown
+
+
+def by_student(results: list[Result]) -> dict[str, dict[str, Result]]:
+    """The results by student, then by assignment."""
+    rows: dict[str, dict[str, Result]] = {}
+    for result in results:
+        rows.setdefault(result.student, {})[result.what.name] = result
+    return rows
+
+
+def as_csv(results: list[Result]) -> str:
+    """One line a student and test cell: student, assignment, cell, mark, most."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["student", "assignment", "cell", "mark", "most"])
+    for result in results:
+        for cell, (mark, most) in (result.marks or {}).items():
+            writer.writerow([result.student, result.what.name, cell, f"{mark:g}", f"{most:g}"])
+    return out.getvalue()
+
+
+def common_mistakes(course: Course, results: list[Result], most: int = 3) -> list[tuple[str, int]]:
+    """The checks that failed most often, among those with a mark: (name of the check, how many)."""
+    counts: Counter[str] = Counter()
+    for result in results:
+        if result.what.kind == "lab" and result.mark:
+            counts.update(set(failed_checks(course, result.what, result.student)))
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
