@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sys
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,9 @@ def copy_once(released: Path, work: Path, name: Path) -> list[str]:
     """Copy a released file to work/name. An edited copy stays: a newer release goes beside it."""
     work.mkdir(exist_ok=True)
     record = work / RELEASES
-    copied_from: dict[str, str] = json.loads(record.read_text()) if record.exists() else {}
+    copied_from: dict[str, str] = {}
+    with suppress(OSError, ValueError):  # lost or damaged: then every copy counts as edited
+        copied_from = json.loads(record.read_text())
     copy, now = work / name, fingerprint(released)
     before = copied_from.get(name.as_posix())
     messages = []
