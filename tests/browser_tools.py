@@ -22,7 +22,8 @@ import nbformat
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--disable-component-update", "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]  # fmt: skip
 SETTINGS = {"apputils-extension/notification": {"checkForUpdates": False, "fetchNews": "false"}}
 
@@ -53,14 +54,16 @@ class Lab:
         env = os.environ | {
             "JUPYTER_CONFIG_DIR": str(own / "config"), "JUPYTER_DATA_DIR": str(own / "data"),
             "JUPYTER_RUNTIME_DIR": str(own / "runtime"), "IPYTHONDIR": str(own / "ipython"),
-            "JUPYTERLAB_SETTINGS_DIR": str(own / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(own / "workspaces"),
+            "JUPYTERLAB_SETTINGS_DIR": str(own / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(own / "workspaces"),
             "PYTHONPATH": str(Path(__file__).parents[1] / "src"), "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         } | environment  # fmt: skip
         (own / "runtime").mkdir(parents=True, exist_ok=True)
         command = [
-            sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={self.url.split(':')[-1]}",
-            "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--ServerApp.password=", "--expose-app-in-browser",
-            f"--ServerApp.root_dir={folder}", *(["--allow-root"] if os.name == "posix" and os.geteuid() == 0 else []),
+            sys.executable, "-m", "jupyterlab", "--no-browser", "--expose-app-in-browser",
+            "--ip=127.0.0.1", f"--port={self.url.split(':')[-1]}", "--ServerApp.port_retries=0",
+            "--IdentityProvider.token=", "--ServerApp.password=", f"--ServerApp.root_dir={folder}",
+            *(["--allow-root"] if os.name == "posix" and os.geteuid() == 0 else []),
         ]  # fmt: skip
         self.log = (own / "log").open("w")
         self.process = subprocess.Popen(
@@ -126,7 +129,7 @@ KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kerne
 
 
 class Notebook:
-    """A notebook open in JupyterLab: `page` is playwright's page, `errors` what its console complained about."""
+    """A notebook open in JupyterLab: `page` is playwright's page, `errors` its uncaught errors."""
 
     def __init__(
         self, lab: Lab, browser: Any, name: str, *, width: int = 1280, height: int = 900, **context: Any

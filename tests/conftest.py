@@ -28,7 +28,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture
 def open_notebook(lab: Lab, chromium: Any) -> Iterator[Callable[..., Notebook]]:
-    """open_notebook("name.ipynb", [cell, …], width=, …): runs the cells in JupyterLab; closed after the test."""
+    """open_notebook("name.ipynb", [cell, …], width=…) runs the cells in JupyterLab, until the test ends."""
     opened: list[Notebook] = []
 
     def open_one(name: str, cells: list[str], **how: Any) -> Notebook:

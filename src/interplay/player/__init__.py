@@ -1,4 +1,4 @@
-"""The live widget of the course: steer a simulation, watch it message by message, find the moment that matters.
+"""The live widget of the course: steer a simulation, watch it message by message, find what matters.
 
 A notebook's author writes a model (a function that takes the controls' values and returns a Simulation that
 is ready to run), and no JavaScript:

@@ -1,4 +1,4 @@
-"""For readers without JavaScript: a picture of the run and its numbers as a table, in the player's own output."""
+"""For readers without JavaScript: a picture of the run and a table, in the player's own output."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def bundle(
         return {"text/plain": f"{name} did not run. {words}"}
     image = base64.b64encode(picture(seen)).decode()
     alt = f"{name}: goodput, queue and response time over {seen[0].run.until:g} s. {sentence(seen[0])}"
-    html = f'<figure><img alt="{escape(alt)}" src="data:image/png;base64,{image}">{table_html(name, seen, values)}'
+    shown = f'<img alt="{escape(alt)}" src="data:image/png;base64,{image}">'
     return {
         "image/png": image,
-        "text/html": html + "</figure>",
+        "text/html": f"<figure>{shown}{table_html(name, seen, values)}</figure>",
         "text/plain": table_text(name, seen, values),
     }
 

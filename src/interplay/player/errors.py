@@ -50,5 +50,5 @@ def _place(filename: str) -> str:
     shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     named = getattr(getattr(shell, "compile", None), "format_code_name", lambda _: None)(filename)
     if named:
-        return f"{named[0].lower()} {named[1].removeprefix('In ')}"
+        return f"{named[0].lower()} {named[1].removeprefix('In')}"
     return Path(filename).name

@@ -82,7 +82,8 @@ def window_of(until: float) -> float:
 class Measures:
     """Windows of `window` seconds: `time` is each one's middle (s), rates are per second, p99 in seconds.
 
-    `first` and `again` are first tries and retries that reach a service; `queue` is sampled FINE times a window.
+    `first` and `again` are first tries and retries that reach a service; `queue` is sampled FINE times in
+    each window.
     """
 
     window: float
@@ -155,7 +156,7 @@ def totals(tables: Tables) -> dict[str, float]:
 
 
 def difference(one: Tables, other: Tables, window: float) -> dict[str, Any]:
-    """Two runs with the same users, user by user: who is served in only one of them, and goodput's difference.
+    """Two runs with the same users, user by user: how many are served in only one of them.
 
     `goodput` is the other's minus the one's, per second and window.
     """

@@ -2,13 +2,13 @@
 
 =========  =================================================================================================
 fault      a fault starts or ends (the trace's markers)
-queue      a queue builds up: it reaches 10, or 3 for each worker, and three seconds later is at least half of that
+queue      a queue builds up: it reaches 10, or 3 for each worker, and 3 s later is at least half of that
 full       a queue is full: the first rejection after two seconds without one
 breaker    a circuit breaker opens, half-opens or closes
 budget     a retry budget is spent: less than one token is left
 retries    retries outnumber first tries, for two windows (and again only after they have become few)
 tips       the shop tips over: for five seconds or more, without any fault, most new users are not served. The
-           moment is when a service starts to get more calls than it can serve (else, when users start to fail)
+           moment is when a service starts to get more calls than it can serve, else when users start to fail
 recovers   after three bad seconds or more, nine of ten new users are served again, for three windows
 =========  =================================================================================================
 """
@@ -26,12 +26,12 @@ from ..trace import BREAKER, OK, OPEN, QUEUE, REJECTION, REQUEST, RETRY, TOKENS,
 from .measures import Tables
 
 BREAKERS = {1: "breaker opens", 2: "breaker half-opens", 0: "breaker closes"}
-MOST = 4  # of one kind at one node; a flapping breaker would fill the line
+MOST = {"queue": 2, "full": 2, "breaker": 6}  # of one kind at one node, lest they fill the line
 
 
 @dataclass(frozen=True)
 class Moment:
-    """At `time` (s), `what` happens, of a `kind` listed above; `why` says a little more; `node` is -1 for all."""
+    """At `time` (s), `what` happens; `kind` is listed above, `why` says more, `node` is -1 for all."""
 
     time: float
     kind: str
@@ -49,18 +49,21 @@ def find_moments(trace: Trace | Tables) -> list[Moment]:
         for moment in search(tables):
             key = (moment.kind, moment.node)
             counts[key] = counts.get(key, 0) + 1
-            if counts[key] <= MOST or moment.kind == "fault":
+            if counts[key] <= MOST.get(moment.kind, 99):
                 found.append(moment)
     return sorted(found, key=lambda m: m.time)
 
 
 def telling(moments: list[Moment], until: float) -> float:
-    """Where to start looking (s): where it tips over, else a little after the first moment, else a quarter in."""
-    for kind in ("tips", "full", "breaker", "queue"):
-        for moment in moments:
-            if moment.kind == kind:
-                return moment.time
-    return min(until, moments[0].time + 1.0) if moments else until / 4
+    """Where to start looking (s): where the harm can be seen. That is two seconds after the last fault has
+    ended and the shop is still down; else the first moment that is not a fault; else a quarter in.
+    """
+    of = {kind: [m.time for m in moments if m.kind == kind] for kind in ("tips", "recovers", "fault")}
+    if of["tips"]:
+        back = min((t for t in of["recovers"] if t > of["tips"][0]), default=until)
+        return min(until, max([of["tips"][0], *(t for t in of["fault"] if t < back - 2)]) + 2.0)
+    first = [m.time for m in moments if m.kind not in ("fault", "recovers")] + of["fault"]
+    return min(until, first[0] + 1.0) if first else until / 4
 
 
 def page(moments: list[Moment]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The page's code: the files of page/ joined in the order in which they build on each other. No build step."""
+"""The page's code: the files of page/, joined in the order in which they build on each other."""
 
 from __future__ import annotations
 

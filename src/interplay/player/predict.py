@@ -23,7 +23,7 @@ class Predict(anywidget.AnyWidget):
     _esm = script(PREDICT)
     _css = style("tokens.css", "predict.css")
     question = traitlets.Unicode().tag(sync=True)
-    options = traitlets.List().tag(sync=True)
+    options: traitlets.List = traitlets.List().tag(sync=True)
     answer = traitlets.Unicode().tag(sync=True)
     choice = traitlets.Unicode("").tag(sync=True)
 

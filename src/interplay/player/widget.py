@@ -36,9 +36,9 @@ class Player(anywidget.AnyWidget):
     """A live simulation: controls, topology, messages, chart, moments.
 
     `model` is called with the controls' values (by name) and returns a Simulation that is ready to run; it
-    runs for `until` simulated seconds. `faults` maps a button's label to a function (shop, at) that breaks the
-    shop at time `at`. `compare` maps a label to the values that are different in the run beside. `layout` maps
-    a node's name to (column, row). `try_this` is the sentence that says what to try.
+    runs for `until` simulated seconds. `faults` maps a button's label to a function (shop, at) that breaks
+    the shop at time `at`. `compare` maps a label to the values that are different in the run beside. `layout`
+    maps a node's name to (column, row). `try_this` is the sentence that says what to try.
 
     `run` is the last Run, `beside` the one compared with (or None), `values` the controls' values.
     """
@@ -146,7 +146,7 @@ class Player(anywidget.AnyWidget):
     # -- running ----------------------------------------------------------------------------------
 
     def _work(self, asked: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None, list[Any]]:
-        """Simulate what is asked. Returns a problem (or {}), the answer (or None), and the runs with their sights."""
+        """Simulate what is asked: a problem (or {}), the answer (or None), the values and what was seen."""
         about = {"number": asked.get("number", 0)}
         try:
             values = {

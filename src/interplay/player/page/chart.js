@@ -31,15 +31,15 @@ const at = (times, values, window, t) => values[Math.max(0, Math.min(values.leng
 /** The panels for these runs: [{title, unit, lines: [{words, className, times, values}], areas}]. */
 function panelsFor(sights, difference) {
   const one = sights[0], beside = sights.length > 1, panels = [];
-  const tag = (s) => (beside ? ` · ${s.label || "this run"}` : "");
+  const name = (s, words) => (beside ? s.label || "this run" : words);
   const m = one.measures, zero = m.time.map(() => 0);
   const line = (s, k, words, className, values, times = s.measures.time, window = s.measures.window) => ({ words, className: `${className}${k ? " ip-second" : ""}`, times, values, window });
   panels.push({
-    title: "Users", unit: "/s", height: 68,
+    title: beside ? "Users served" : "Users", unit: "/s", height: 68,
     areas: beside ? [] : [
       { className: "ip-area-good", low: zero, high: m.goodput },
       { className: "ip-area-lost", low: m.goodput.map((g, i) => Math.min(g, m.offered[i])), high: m.offered }],
-    lines: [line(one, 0, "offered", "ip-line-offered", m.offered), ...sights.map((s, k) => line(s, k, "goodput" + tag(s), "ip-line-good", s.measures.goodput))],
+    lines: [line(one, 0, "offered", "ip-line-offered", m.offered), ...sights.map((s, k) => line(s, k, name(s, "goodput"), "ip-line-good", s.measures.goodput))],
   });
   const node = busiest(sights);
   if (node !== null) {
@@ -47,17 +47,17 @@ function panelsFor(sights, difference) {
     panels.push({
       title: `Calls to ${one.nodes[node].name}`, unit: "/s", height: 60,
       areas: beside ? [] : [{ className: "ip-area-first", low: zero, high: first }, { className: "ip-area-again", low: first, high: all }],
-      lines: beside ? sights.map((s, k) => line(s, k, "calls" + tag(s), "ip-line-again", s.measures.first[node].map((f, i) => f + s.measures.again[node][i])))
+      lines: beside ? sights.map((s, k) => line(s, k, name(s), "ip-line-again", s.measures.first[node].map((f, i) => f + s.measures.again[node][i])))
         : [line(one, 0, "retries", "ip-line-again", m.again[node]), line(one, 0, "first tries", "ip-line-first", first)].map((l, k) => ({ ...l, hidden: k === 0, key: k ? "ip-key-first" : "ip-key-again" })),
     });
     const crowded = Object.keys(m.queue).filter((i) => sights.some((s) => Math.max(...s.measures.queue[i]) >= 3)).slice(0, 3);
     const waits = (crowded.length ? crowded : [String(node)]).flatMap((i, nth) => sights.map((s, k) => {
       const step = s.measures.window / 4;
-      return line(s, k, `${one.nodes[i].name}${tag(s)}`, `ip-line-queue-${nth}`, s.measures.queue[i], s.measures.queue[i].map((_, j) => j * step), step);
+      return line(s, k, name(s, one.nodes[i].name) + (beside && crowded.length > 1 ? ` · ${one.nodes[i].name}` : ""), `ip-line-queue-${nth}`, s.measures.queue[i], s.measures.queue[i].map((_, j) => j * step), step);
     }));
     panels.push({ title: "Waiting calls", unit: "", height: 56, areas: [], lines: waits });
   }
-  panels.push({ title: "Slowest answers (p99)", unit: " s", height: 50, areas: [], lines: sights.map((s, k) => line(s, k, beside ? s.label || "this run" : "p99", "ip-line-slow", s.measures.p99)) });
+  panels.push({ title: "Slowest answers (p99)", unit: " s", height: 50, areas: [], lines: sights.map((s, k) => line(s, k, name(s, "p99"), "ip-line-slow", s.measures.p99)) });
   if (beside && difference) {
     const gain = difference.goodput.slice(0, m.time.length);
     panels.push({
@@ -122,7 +122,7 @@ class Chart {
       const reading = h("b");
       this.readings.push((t) => {
         const value = at(l.times, l.values, l.window, t);
-        say(reading, value === null ? "–" : `${rounded(value)}${unit}`);
+        say(reading, value === null ? "none" : `${value < 1 && value > 0 ? value.toFixed(2) : rounded(value)}${unit}`);
       });
       return h("div.ip-reading", {}, key(l), h("span", { text: l.words }), reading);
     });

@@ -19,9 +19,9 @@ class Controls {
     const breakers = setup.faults.map((label) => h("button.ip-button.ip-break", { type: "button", onclick: () => this.#break(label, now()) }, h("span", { "aria-hidden": "true", text: "⚡" }), h("span", { text: label })));
     this.element = h("div.ip-controls", {},
       setup.tryThis && h("p.ip-try", {}, h("strong", { text: "Try this" }), h("span", { text: setup.tryThis })),
-      fields.length && h("div.ip-fields", { role: "group", "aria-label": "Controls" }, fields),
+      fields.length > 0 && h("div.ip-fields", { role: "group", "aria-label": "Controls" }, fields),
       h("div.ip-actions", {},
-        breakers.length && h("div.ip-group", { role: "group", "aria-label": "Break it now" }, h("span.ip-label", { "aria-hidden": "true", text: "Break it now" }), breakers),
+        breakers.length > 0 && h("div.ip-group", { role: "group", "aria-label": "Break it now" }, h("span.ip-label", { "aria-hidden": "true", text: "Break it now" }), breakers),
         this.compareWith && h("label.ip-group", {}, h("span.ip-label", { text: "Compare with" }), this.compareWith),
         h("div.ip-group.ip-end", {}, this.copied, again)),
       this.broken, this.call);

@@ -1,29 +1,41 @@
 // Lanes: messages on their way, drawn on one canvas. Calls keep to one side of a link, answers to the other. A lane with
 // more messages than fit becomes a density: bars whose height is the number of messages, by kind.
 
-const RADIUS = 4.5, SIDE = 8, BIN = 9;
+const RADIUS = 5, SIDE = 9, ROAD = 14, BIN = 9, PIECES = 24;
 
-/** The lane from card a to card b (rectangles {x, y, w, h} by centre): its two ends, moved to its side. */
-function laneBetween(a, b, upright) {
-  const ends = upright
-    ? [[a.x, a.y + (Math.sign(b.y - a.y) || 1) * a.h / 2], [b.x, b.y - (Math.sign(b.y - a.y) || 1) * b.h / 2]]
-    : [[a.x + (Math.sign(b.x - a.x) || 1) * a.w / 2, a.y], [b.x - (Math.sign(b.x - a.x) || 1) * b.w / 2, b.y]];
-  const [[x0, y0], [x1, y1]] = ends, length = Math.hypot(x1 - x0, y1 - y0) || 1;
-  const nx = -(y1 - y0) / length, ny = (x1 - x0) / length;
-  const side = -SIDE; // traffic keeps to the same side of its own direction, so the two directions do not meet
-  return { x0: x0 + nx * side, y0: y0 + ny * side, dx: x1 - x0, dy: y1 - y0, length, nx, ny };
+/** The way from one port to another: leaves and arrives straight on, so that several do not cross. Calls keep to one
+ * side of its middle, answers to the other. Ports are [x, y]; `upright` ways leave downwards instead of sideways. */
+function laneBetween([ax, ay], [bx, by], upright) {
+  const [cx, cy] = upright ? [ax, (ay + by) / 2] : [(ax + bx) / 2, ay], [ex, ey] = upright ? [bx, (ay + by) / 2] : [(ax + bx) / 2, by];
+  const path = [];
+  let length = 0;
+  for (let k = 0; k <= PIECES; k++) {
+    const s = k / PIECES, r = 1 - s;
+    const mix = (p, q, u, v) => r * r * r * p + 3 * r * r * s * q + 3 * r * s * s * u + s * s * s * v;
+    const slope = (p, q, u, v) => r * r * (q - p) + 2 * r * s * (u - q) + s * s * (v - u);
+    const angle = Math.atan2(slope(ay, cy, ey, by), slope(ax, cx, ex, bx));
+    const x = mix(ax, cx, ex, bx) + SIDE * Math.sin(angle), y = mix(ay, cy, ey, by) - SIDE * Math.cos(angle);
+    if (k) length += Math.hypot(x - path[k - 1].x, y - path[k - 1].y);
+    path.push({ x, y, angle, length });
+  }
+  return { path, length };
+}
+
+/** Where a message is after this share of the way: {x, y, angle}. */
+function spotOn({ path, length }, share) {
+  const way = share * length;
+  let k = Math.min(PIECES, Math.max(1, Math.ceil(share * PIECES)));
+  while (k > 1 && path[k - 1].length > way) k--;
+  while (k < PIECES && path[k].length < way) k++;
+  const a = path[k - 1], b = path[k], f = (way - a.length) / (b.length - a.length || 1);
+  return { x: a.x + (b.x - a.x) * f, y: a.y + (b.y - a.y) * f, angle: b.angle };
 }
 
 /** Draws all lanes at t; returns how many messages are in flight, and remembers where, so that one can be clicked. */
 function drawLanes(context, size, sight, t, lanes, theme, only) {
   context.clearRect(0, 0, size.w, size.h);
-  context.lineWidth = 1;
   for (const lane of lanes.values()) {
-    context.strokeStyle = theme.line;
-    context.beginPath();
-    context.moveTo(lane.x0, lane.y0);
-    context.lineTo(lane.x0 + lane.dx, lane.y0 + lane.dy);
-    context.stroke();
+    drawRoad(context, lane, theme);
     lane.shown = [];
   }
   let count = 0, followed = 0;
@@ -43,9 +55,30 @@ function drawLanes(context, size, sight, t, lanes, theme, only) {
   return { count, followed, spots };
 }
 
+/** The way itself, with a mark at its end for the direction. */
+function drawRoad(context, { path }, theme) {
+  context.lineWidth = ROAD;
+  context.strokeStyle = theme.road;
+  context.beginPath();
+  for (const { x, y } of path) context.lineTo(x, y);
+  context.stroke();
+  const { x, y, angle } = path[PIECES];
+  context.save();
+  context.translate(x, y);
+  context.rotate(angle);
+  context.lineWidth = 1.5;
+  context.strokeStyle = theme.line;
+  context.beginPath();
+  context.moveTo(-9, -4);
+  context.lineTo(-4, 0);
+  context.lineTo(-9, 4);
+  context.stroke();
+  context.restore();
+}
+
 function drawOneByOne(context, lane, theme, spots, request) {
   for (const { i, kind, share, lost, hollow } of lane.shown.reverse()) {
-    const x = lane.x0 + lane.dx * share, y = lane.y0 + lane.dy * share;
+    const { x, y } = spotOn(lane, share);
     drawGlyph(context, kind, x, y, RADIUS, theme, hollow, lost ? Math.max(0, 1 - share * 2) : 1);
     spots.push({ x, y, request: request[i] });
   }
@@ -61,20 +94,21 @@ function drawDensity(context, lane, theme, spots, request) {
     bin.set(kind, (bin.get(kind) || 0) + 1);
     bin.total = (bin.total || 0) + 1;
     if (bin.total > tallest) tallest = bin.total;
-    spots.push({ x: lane.x0 + lane.dx * share, y: lane.y0 + lane.dy * share, request: request[i] });
+    spots.push({ ...spotOn(lane, share), request: request[i] });
   }
-  context.save();
-  context.translate(lane.x0, lane.y0);
-  context.rotate(Math.atan2(lane.dy, lane.dx));
   const unit = Math.min(4, 26 / tallest);
   counts.forEach((bin, k) => {
+    const { x, y, angle } = spotOn(lane, (k + 0.5) / bins);
     let height = 0;
+    context.save();
+    context.translate(x, y);
+    context.rotate(angle);
     for (const kind of [...bin.keys()].sort()) {
       const part = bin.get(kind) * unit;
       context.fillStyle = theme.colours[kind];
-      context.fillRect(k * width + 0.75, -height - part, width - 1.5, part);
+      context.fillRect(0.75 - width / 2, ROAD / 2 - height - part, width - 1.5, part);
       height += part;
     }
+    context.restore();
   });
-  context.restore();
 }

@@ -31,9 +31,10 @@ class PlayerView {
     this.legend = h("div.ip-legend", { "aria-label": "Legend" });
     this.paired = h("p.ip-paired");
     this.root = h("div.ip.ip-player", { role: "region", "aria-label": `${model.get("setup").name}: a live simulation` },
-      this.controls.element, this.alert, this.note, h("div.ip-screen", {}, this.busy, this.rows, this.legend), this.truth, this.told,
+      this.controls.element, this.alert, this.note, h("div.ip-screen", {}, this.rows, h("div.ip-under", {}, this.legend, this.follower.bar), this.follower.waterfalls), this.truth, this.told,
       h("div.ip-time", {}, this.timeline.transport, h("div.ip-axes", {}, this.timeline.line, this.chart.element, this.timeline.now)), this.paired,
-      h("div.ip-story", {}, h("h4", { text: "Moments" }), this.timeline.list), this.follower.bar, this.follower.waterfalls);
+      h("div.ip-story", {}, h("h4", { text: "Moments" }), this.timeline.list));
+    this.controls.element.querySelector(".ip-end").prepend(this.busy);
     root.append(this.root);
     this.#keys();
     this.#watch();
@@ -240,11 +241,12 @@ class PlayerView {
 
   #theme() {
     const style = getComputedStyle(this.root), read = (name) => style.getPropertyValue(name).trim();
-    this.theme = { colours: GLYPHS.map((_, i) => read(`--ip-kind-${i}`)), ground: read("--ip-canvas"), line: read("--ip-lane"), edge: read("--ip-edge") };
+    this.theme = { colours: GLYPHS.map((_, i) => read(`--ip-kind-${i}`)), ground: read("--ip-canvas"), road: read("--ip-road"), line: read("--ip-lane"), edge: read("--ip-edge") };
   }
 
   arrange() {
     for (const stage of this.stages) stage.arrange();
+    this.timeline.arrange();
   }
 
   draw() {
@@ -265,8 +267,7 @@ class PlayerView {
 
   #say(t) {
     const two = this.sights.length > 1;
-    const sentences = this.sights.map((s, i) => (two ? `${s.label || "This run"}: ` : "") + sentence(s, t, !two || i === 0));
-    say(this.truth, sentences.join("\n"));
+    say(this.truth, this.sights.map((s, i) => sentence(s, t, two ? s.label || "this run" : "", i === 0)).join("\n"));
   }
 
   /** Tells a screen reader what is true now, once it is quiet. */

@@ -75,15 +75,7 @@ class Stage {
       own.style.transform = `translate(${Math.round(x - cw / 2)}px, ${Math.round(y - own.offsetHeight / 2)}px)`;
       return { x, y, w: cw, h: own.offsetHeight };
     });
-    this.lanes = new Map();
-    this.sight.links.forEach(([a, b], i) => {
-      this.lanes.set(a * 256 + b, laneBetween(boxes[a], boxes[b], upright));
-      this.lanes.set(b * 256 + a, laneBetween(boxes[b], boxes[a], upright));
-      const to = boxes[b], from = boxes[a], note = this.notes[i];
-      const mx = upright ? (from.x + to.x) / 2 : (from.x + to.x) / 2, my = (from.y + to.y) / 2;
-      note.classList.toggle("ip-beside", upright);
-      note.style.transform = upright ? `translate(${Math.round(mx + 16)}px, ${Math.round(my)}px) translateY(-50%)` : `translate(${Math.round(mx)}px, ${Math.round(my - 20)}px) translate(-50%, -100%)`;
-    });
+    this.#connect(boxes, upright);
     const ratio = window.devicePixelRatio || 1;
     this.size = { w, h: hgt };
     this.canvas.width = Math.round(w * ratio);
@@ -91,6 +83,30 @@ class Stage {
     this.canvas.style.width = `${w}px`;
     this.canvas.style.height = `${hgt}px`;
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  }
+
+  /** Lanes between the cards' ports. A card's links leave it side by side, in the order of where they go. */
+  #connect(boxes, upright) {
+    const along = upright ? "x" : "y", across = upright ? "y" : "x", deep = upright ? "h" : "w", wide = upright ? "w" : "h";
+    const port = (from, to) => {
+      const side = Math.sign(boxes[to][across] - boxes[from][across]) || 1;
+      const others = this.sight.links.filter((l) => l.includes(from)).map(([a, b]) => (a === from ? b : a))
+        .filter((other) => (Math.sign(boxes[other][across] - boxes[from][across]) || 1) === side).sort((a, b) => boxes[a][along] - boxes[b][along]);
+      const apart = Math.min(44, (boxes[from][wide] - 36) / Math.max(1, others.length - 1));
+      const shift = (others.indexOf(to) - (others.length - 1) / 2) * apart;
+      const end = { [along]: boxes[from][along] + shift, [across]: boxes[from][across] + (side * boxes[from][deep]) / 2 };
+      return [end.x, end.y];
+    };
+    this.lanes = new Map();
+    this.sight.links.forEach(([a, b], i) => {
+      const from = port(a, b), to = port(b, a);
+      this.lanes.set(a * 256 + b, laneBetween(from, to, upright));
+      this.lanes.set(b * 256 + a, laneBetween(to, from, upright));
+      const bent = Math.abs(upright ? to[0] - from[0] : to[1] - from[1]) > 20;
+      const { x, y } = spotOn(this.lanes.get(a * 256 + b), bent ? 0.74 : 0.5);
+      this.notes[i].classList.toggle("ip-beside", upright);
+      this.notes[i].style.transform = upright ? `translate(${Math.round(x + 16)}px, ${Math.round(y)}px) translateY(-50%)` : `translate(${Math.round(x)}px, ${Math.round(y - (bent ? 24 : 20))}px) translate(-50%, -100%)`;
+    });
   }
 
   /** Draws the run at t. `only` is the number of a followed request, or null. Returns how many are in flight. */

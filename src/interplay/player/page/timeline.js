@@ -35,17 +35,22 @@ class Timeline {
     this.until = until;
     this.scrub.max = until;
     this.moments = moments;
-    let lastX = -1, level = 0;
-    const flags = moments.map((m, i) => {
-      const x = (100 * m.time) / until;
-      level = x - lastX < 2.6 ? (level + 1) % 3 : 0;
-      lastX = x;
-      return h("span.ip-flag", { class: `ip-is-${m.kind}`, style: `left:${x}%;--level:${level}`, title: `${seconds(m.time)} ${m.what}`, text: i + 1, onclick: () => this.on.go(m.time) });
-    });
-    this.flags.replaceChildren(...flags);
+    this.flagged = moments.map((m, i) => h("span.ip-flag", { class: `ip-is-${m.kind}`, title: `${seconds(m.time)} ${m.what}`, text: i + 1, onclick: () => this.on.go(m.time) }));
+    this.flags.replaceChildren(...moments.map((m) => h("span.ip-tick", { style: `left:${(100 * m.time) / until}%` })), ...this.flagged);
+    this.arrange();
     this.buttons = moments.map((m, i) => h("button.ip-moment", { type: "button", class: `ip-is-${m.kind}`, onclick: () => this.on.go(m.time) },
       h("span.ip-number", { text: i + 1 }), h("span.ip-when", { text: seconds(m.time) }), h("span", {}, h("span.ip-sign", { "aria-hidden": "true", text: MOMENT_SIGNS[m.kind] || "•" }), ` ${m.what}`, m.row && h("em", { text: ` · ${m.row}` }), m.why && h("small", { text: ` ${m.why}` }))));
     this.list.replaceChildren(...(moments.length ? this.buttons.map((b) => h("li", {}, b)) : [h("li.ip-none", { text: "Nothing happens in this run that stands out. That is good news, or a reason to turn a control." })]));
+  }
+
+  /** Puts the flags where their moments are, side by side where they would cover each other. */
+  arrange() {
+    const width = this.flags.clientWidth, apart = 19;
+    if (!width || !this.moments) return;
+    const x = this.moments.map((m) => (m.time / this.until) * width);
+    for (let i = 1; i < x.length; i++) x[i] = Math.max(x[i], x[i - 1] + apart);
+    for (let i = x.length - 1, most = width; i >= 0; i--, most -= apart) x[i] = Math.min(x[i], most);
+    this.flagged.forEach((flag, i) => { flag.style.left = `${x[i]}px`; });
   }
 
   playing(is) {
@@ -60,6 +65,6 @@ class Timeline {
     this.now.style.setProperty("--at", t / this.until);
     const current = this.moments.findLastIndex((m) => m.time <= t + 1e-6);
     this.buttons.forEach((button, i) => mark(button, "aria-current", i === current ? "step" : null));
-    [...this.flags.children].forEach((flag, i) => mark(flag, "data-current", i === current ? "" : null));
+    this.flagged.forEach((flag, i) => mark(flag, "data-current", i === current ? "" : null));
   }
 }

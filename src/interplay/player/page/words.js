@@ -5,16 +5,16 @@ const exact = (t) => (Number.isFinite(t) ? (t < 1 ? `${Math.round(t * 1000)} ms`
 const rounded = (x) => (Math.abs(x) >= 9.95 || Number.isInteger(x) ? String(Math.round(x)) : x.toFixed(1));
 const many = (n, one, more = one + "s") => `${n} ${n === 1 ? one : more}`;
 
-/** A share in words that can be pictured: "3 of 4", else a percentage. */
-function shareInWords(share) {
-  if (share >= 0.985) return "all";
+/** A share of things in words that can be pictured: "3 of 4 attempts", else a percentage of them. */
+function shareInWords(share, things) {
+  if (share >= 0.985) return `all ${things}`;
   for (const [a, b] of [[1, 2], [1, 3], [2, 3], [1, 4], [3, 4], [1, 5], [4, 5], [1, 10], [9, 10]])
-    if (Math.abs(share - a / b) < 0.02) return b === 2 ? "half" : `${a} of ${b}`;
-  return `${Math.round(share * 100)} %`;
+    if (Math.abs(share - a / b) < 0.02) return b === 2 ? `half of the ${things}` : `${a} of ${b} ${things}`;
+  return `${Math.round(share * 100)} % of the ${things}`;
 }
 
-/** What is true of a run at t, in one or two sentences; `telling` false leaves out the time. */
-function sentence(sight, t, withTime = true) {
+/** What is true of a run at t, in two sentences. `label` names the run of a comparison. */
+function sentence(sight, t, label = "", withTime = true) {
   const parts = [];
   let worst = null;
   sight.nodes.forEach((node, i) => {
@@ -30,16 +30,17 @@ function sentence(sight, t, withTime = true) {
       const who = node.workers === 1 ? `the worker of ${node.name} is busy` : `all ${node.workers} workers of ${node.name} are busy`;
       parts.push(who + (gone ? `, ${gone === node.workers ? (gone === 1 ? "" : "all ") : `${gone} `}for callers who have given up` : ""));
     }
-    if (waits) parts.push(`${many(waits, "call waits", "calls wait")}${full ? "" : ` at ${node.name}`}`);
+    if (waits) parts.push(`${many(waits, "call waits", "calls wait")}${full ? "" : worst.up < 1 ? " for it" : ` at ${node.name}`}`);
   } else if (!parts.length) parts.push("nothing waits anywhere");
   let first = 0, again = 0;
   sight.nodes.forEach((_, i) => { const rate = sight.callRates(i, t); first += rate.first; again += rate.again; });
   const share = again / (first + again || 1);
-  if (share >= 0.05) parts.push(`${shareInWords(share)}${share >= 0.985 ? "" : " of the"} attempts are retries`);
+  if (share >= 0.05) parts.push(`${shareInWords(share, "attempts")} are retries`);
   const users = sight.users(t, 2);
   const served = `Of ${rounded(users.asked)} users a second, ${users.served < 0.05 ? "none is" : `${rounded(users.served)} are`} served.`;
   const text = parts.join("; ");
-  return (withTime ? `At ${seconds(t)} ${text}. ` : text[0].toUpperCase() + text.slice(1) + ". ") + served;
+  const start = [withTime && `At ${seconds(t)}`, label].filter(Boolean).join(", ");
+  return `${start}${label ? ":" : ""} ${text}. ${served}`;
 }
 
 /** How a broken node is called: the fault's own word from the markers, else "down" or "impaired". */
