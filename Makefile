@@ -38,6 +38,7 @@ format:
 	@$(SETUP) dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python -m coursework.normalise
 
 bench:
 	@$(SETUP) dev

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from coursework.layout import Course
+from coursework.release import archive
+
 MAKE = shutil.which("make")
 FAKE_PYTHON = """#!/bin/sh
 # A Python that tells the version given to it and writes down what else it was asked.
@@ -167,6 +170,25 @@ def test_an_interrupted_set_up_is_not_taken_for_a_finished_one(pretended):
     assert make(pretended.copy, "install").returncode != 0
     python.write_text(whole)
     assert pretended("install") == [from_lock("requirements.txt"), ITSELF]
+
+
+def test_the_learners_archive_can_be_set_up_as_well(root, tmp_path):
+    archive(Course(root), tmp_path / "course.zip")
+    shutil.unpack_archive(tmp_path / "course.zip", tmp_path)
+    there = tmp_path / "interplay-course"
+    executable(
+        there / ".venv" / "bin" / "python", FAKE_PYTHON.format(version="3.12.4", log=tmp_path / "asked")
+    )
+    result = make(there, "install")
+    assert result.returncode == 0, said(result)
+    assert ITSELF in (tmp_path / "asked").read_text()
+    for name in (
+        "README.md",
+        "LICENSE",
+        "LICENSE-text",
+        "src/interplay/__init__.py",
+    ):  # what `pip install .` reads
+        assert (there / name).exists()
 
 
 # ---- what only the operating system can bring
