@@ -149,9 +149,9 @@ def test_at_most_5_attempts_are_made_whatever_is_asked(inventory, asked, made, c
 def test_grpcs_jitter_is_20_percent_not_full(inventory):
     inventory.behave(first=3)
     with grpc_shop.connect(inventory, policy(initial="0.050s", most="0.100s")) as shop:
-        grpc_shop.measure(shop.reserve, ORDERS[:200], together=100)
+        grpc_shop.measure(shop.reserve, ORDERS[:120], together=40)
     waits = gaps(inventory.report())
-    assert waits.shape == (200, 3)
+    assert waits.shape == (120, 3)
     for wait, backoff in zip(waits.T, (0.050, 0.100, 0.100), strict=True):  # the cap is reached
         assert wait.min() > 0.8 * backoff - 0.002  # full jitter would give many of them less
         assert np.percentile(wait, 10) < backoff < 1.1 * backoff < wait.max()  # but there is some

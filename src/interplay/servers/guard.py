@@ -31,7 +31,6 @@ def main(kernel: int) -> None:
     threading.Thread(target=listen, daemon=True).start()
     while not closed.wait(0.3) and os.getppid() == kernel:
         pass
-    closed.wait(0.3)  # what the kernel wrote last may still be on its way
     for pid, started in list(watched.items()):
         with contextlib.suppress(psutil.Error):
             server = psutil.Process(pid)

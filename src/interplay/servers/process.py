@@ -109,8 +109,8 @@ class Server:
             )
         except OSError as error:
             raise ServerError(f"{self.name} cannot be started: {words[0]}: {error.strerror}.") from None
-        _remember(self)
         try:
+            _remember(self)
             self._wait_until_ready(began + self.timeout)
         except BaseException:  # an interrupted wait must not leave the process behind either
             self.stop()
@@ -200,9 +200,8 @@ def listening(pid: int) -> list[str]:
         with contextlib.suppress(psutil.Error):
             for connection in process.net_connections(kind="tcp"):
                 if connection.status == psutil.CONN_LISTEN:
-                    ip = connection.laddr.ip.removeprefix(
-                        "::ffff:"
-                    )  # an IPv4 address, seen by an IPv6 socket
+                    # an IPv4 address, as an IPv6 socket sees it
+                    ip = connection.laddr.ip.removeprefix("::ffff:")
                     found.add(f"{ip}:{connection.laddr.port}")
     return sorted(found)
 
