@@ -191,7 +191,7 @@ class Checks:
                 failures.append(failure)
         for failure in failures:
             for picture in failure.pictures:
-                _display(picture)
+                display(picture)
         if failures:
             raise CheckFailed(self.part, failures, len(self._checks))
         n = len(self._checks)
@@ -361,15 +361,15 @@ def _processor_time(limit: float) -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
-def _display(picture: Any) -> None:
+def display(picture: Any) -> None:
     """Show a failing run above the message. nbgrader does not mark what is displayed."""
     if isinstance(picture, str):
         return
-    from IPython.display import display
+    from IPython.display import display as publish
 
     figure = picture.figure() if hasattr(picture, "text") else picture
     text = picture.text() if hasattr(picture, "text") else "the failing run"
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight", metadata={"Software": None})
     data = {"image/png": base64.b64encode(buffer.getvalue()).decode(), "text/plain": text}
-    display(data, raw=True, metadata={"image/png": {"alt": f"The failing run, step by step. {text}"}})
+    publish(data, raw=True, metadata={"image/png": {"alt": f"The failing run, step by step. {text}"}})

@@ -51,7 +51,9 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Callable[..., Non
 @command(rich_help_panel="Learners")
 def open(
     port: Annotated[int | None, typer.Option(help="The port of the server; by default a free one.")] = None,
-    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+    browser: Annotated[
+        bool | None, typer.Option("--browser/--no-browser", help="By default where there is a display.")
+    ] = None,
 ) -> None:
     """Open the course in JupyterLab, at the start page.
 

@@ -12,6 +12,7 @@ import nbformat
 
 from coursework import quiz
 from coursework.layout import Assignment, Course
+from coursework.release import without_answer
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,15 @@ def reference(course: Course, what: Assignment) -> nbformat.NotebookNode:
 def stub(course: Course, what: Assignment) -> nbformat.NotebookNode:
     """The released notebook, with nothing written into it."""
     return nbformat.read(course.released(what), as_version=4)
+
+
+def stub_answers(course: Course, what: Assignment) -> nbformat.NotebookNode:
+    """A quiz with its hidden tests, and no question answered."""
+    notebook = reference(course, what)
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("solution"):
+            cell.source = without_answer(cell.source)
+    return notebook
 
 
 def wrong_answers(course: Course, slug: str) -> list[WrongAnswer]:
@@ -83,9 +93,9 @@ def questions(notebook: nbformat.NotebookNode) -> list[Question]:
     found: list[Question] = []
     with _listening(found):
         for cell in notebook.cells:
-            grade_id = cell.metadata.get("nbgrader", {}).get("grade_id", "")
-            if grade_id.startswith("question-"):
-                number = int(grade_id.removeprefix("question-"))
+            info = cell.metadata.get("nbgrader", {})
+            if info.get("grade"):
+                number = int(info["grade_id"].removeprefix("question-"))
                 exec(cell.source, {f"answer_{number}": number})
     return found
 
