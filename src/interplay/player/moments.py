@@ -7,8 +7,8 @@ full       a queue is full: the first rejection after two seconds without one
 breaker    a circuit breaker opens, half-opens or closes
 budget     a retry budget is spent: less than one token is left
 retries    retries outnumber first tries, for two windows (and again only after they have become few)
-tips       the shop tips over: for five seconds or more, without any fault, most new users are not served. The
-           moment is when a service starts to get more calls than it can serve, else when users start to fail
+tips       the shop tips over: for 5 s or more without any fault, most new users are not served, because a
+           service gets more calls than it can serve. The moment is when that begins
 recovers   after three bad seconds or more, nine of ten new users are served again, for three windows
 =========  =================================================================================================
 """
@@ -141,8 +141,9 @@ def _tips_and_recovers(tables: Tables) -> Iterator[Moment]:
         stretch = list(group)
         if not is_bad or len(stretch) * window < 3:
             continue
-        if sum(bool(whole[i]) for i in stretch) * window >= 5:
-            yield _tip(tables, edges, max(0, stretch[0] - 3), stretch)
+        free = [i for i in stretch if whole[i]]
+        if len(free) * window >= 5:
+            yield from _tip(tables, edges, stretch, free)
         for i in range(stretch[-1] + 1, n):
             if i + 3 <= n and known[i : i + 3].all() and share[i] >= 0.9 and (share[i : i + 3] >= 0.8).all():
                 yield Moment(
@@ -153,18 +154,18 @@ def _tips_and_recovers(tables: Tables) -> Iterator[Moment]:
                 break
 
 
-def _tip(tables: Tables, edges: np.ndarray, start: int, stretch: list[int]) -> Moment:
+def _tip(tables: Tables, edges: np.ndarray, stretch: list[int], free: list[int]) -> Iterator[Moment]:
     calls = tables.messages[(tables.messages["kind"] == REQUEST) | (tables.messages["kind"] == RETRY)]
-    window = edges[1] - edges[0]
-    for i in range(start, stretch[-1] + 1):
-        for node in tables.services:
-            arrives = calls["arrives"][calls["target"] == node]
-            rate = ((arrives >= edges[i]) & (arrives < edges[i + 1])).sum() / window
-            can = _capacity(tables, node)
-            if rate > 1.1 * can:
-                why = f"{tables.nodes[node].name} gets {rate:.0f} calls a second and can serve {can:.0f}"
-                return Moment(float(edges[i]), "tips", "tips over", why, node)
-    return Moment(float(edges[stretch[0]]), "tips", "tips over", "most new users are not served")
+    for node in tables.services:
+        can = _capacity(tables, node)
+        rate = np.histogram(calls["arrives"][calls["target"] == node], edges)[0] / (edges[1] - edges[0])
+        if rate[free].mean() > can:
+            many = (rate > can) & (np.append(rate[1:], rate[-1]) > can)  # two windows: one is chance
+            begins = np.flatnonzero(many & (np.arange(len(rate)) >= stretch[0] - 3))
+            i = int(begins[0]) if len(begins) else stretch[0]
+            why = f"{tables.nodes[node].name} gets {rate[i]:.0f} calls a second and can serve {can:.0f}"
+            yield Moment(float(edges[i]), "tips", "tips over", why, node)
+            return
 
 
 def _capacity(tables: Tables, node: int) -> float:
