@@ -231,6 +231,14 @@ def test_what_cannot_be_installed_is_named_in_one_line(bare, apt_get):
     assert shown.splitlines()[-1] + "\n" == NAMED
 
 
+def test_nothing_is_installed_by_one_who_may_not(setup, monkeypatch, capsys):
+    monkeypatch.setattr(setup.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(setup.shutil, "which", lambda name: "/usr/bin/apt-get" if name == "apt-get" else None)
+    monkeypatch.setattr(setup.subprocess, "call", lambda *_, **__: pytest.fail("something was run"))
+    setup.install_system()
+    assert capsys.readouterr().out == NAMED
+
+
 def test_git_ignores_what_a_running_course_leaves_behind(root):
     ignored = [f"solutions/{folder}/x" for folder in ("release", "submitted", "autograded", "feedback")]
     ignored += ["work/03-retries/lab.ipynb", ".course/setup.log", "gradebook.db", "solutions/gradebook.db"]
