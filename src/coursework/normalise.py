@@ -1,4 +1,5 @@
-"""The one form in which the course's notebooks are committed: no outputs, stable cell ids, nothing an editor left.
+"""The one form in which the course's notebooks are committed: no outputs, stable cell ids, nothing an
+editor left.
 
 python -m coursework.normalise            bring all notebooks of the course into that form
 python -m coursework.normalise --check    only say which are not, and exit with 1

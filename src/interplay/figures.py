@@ -186,7 +186,7 @@ def waterfall(run: Run, request: int) -> Picture:
     axes.set_xlim(user[1] - margin, last + margin)
     axes.barh(0, 0, left=stop, color="white", edgecolor=ORANGE, hatch="////", label="waits for a worker")
     axes.barh(0, 0, left=stop, color=BLUE, label="is worked on")
-    axes.axvline(stop, color=BLACK, linestyle="dashed", linewidth=0.8, label="the user has an answer")
+    axes.axvline(stop, color=BLACK, linestyle="dashed", linewidth=0.8, label="the user stops waiting")
     axes.set_yticks(range(len(labels)), labels, fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel("simulated time (s)")
