@@ -152,8 +152,8 @@ def why_pip_failed(log):
         return (
             f"{missing.group(1)} does not exist for this computer; `make course LEAN=1` does without servers."
         )
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    return f"pip stopped with: {lines[-1] if lines else 'no word'} (the log is .course/setup.log)"
+    errors = re.findall(r"^\s*(error.*)", log, re.IGNORECASE | re.MULTILINE) or ["no word of why"]
+    return f"pip stopped with {errors[-1].strip()} (the log is .course/setup.log)"
 
 
 def run(command):

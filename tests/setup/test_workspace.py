@@ -114,6 +114,18 @@ def test_a_layout_that_the_learner_made_is_kept(course):
 # ---- JupyterLab itself
 
 
+def test_the_command_course_is_found_in_labs_terminals(course, monkeypatch):
+    for name in ("PATH", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR"):
+        monkeypatch.setenv(name, "")  # put back as they were afterwards
+    monkeypatch.chdir(course)
+    found = []
+    monkeypatch.setattr(
+        "jupyterlab.labapp.LabApp.launch_instance", lambda _: found.append(shutil.which("course"))
+    )
+    assert workspace.open_course(course) == 0
+    assert found == [str(Path(sys.executable).parent / "course")]
+
+
 @pytest.fixture(scope="module")
 def opened(root, tmp_path_factory):
     """`course open` in a small course, asked for a port that is taken."""
