@@ -149,6 +149,7 @@ def open_course(root: Path, port: int | None = None, browser: bool | None = None
         f"--LabApp.default_url=/lab/workspaces/course/tree/{START}",
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--KernelManager.transport_encryption=auto",  # without it each kernel prints a warning
         "--Application.log_level=ERROR",  # Jupyter still prints the address
         "-y",  # Ctrl-C stops it without a question
     ]

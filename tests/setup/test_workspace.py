@@ -131,7 +131,11 @@ def opened(root, tmp_path_factory):
     """`course open` in a small course, asked for a port that is taken."""
     folder = tmp_path_factory.mktemp("course")
     start = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_markdown_cell(text) for text in ("# Start here", "## A first section")],
+        cells=[
+            nbformat.v4.new_markdown_cell("# Start here"),
+            nbformat.v4.new_markdown_cell("## A first section"),
+            nbformat.v4.new_code_cell("6 * 7"),
+        ],
         metadata={
             "kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
         },
@@ -200,7 +204,12 @@ def test_the_start_page_opens_with_its_table_of_contents_beside_it(opened, chrom
     page.wait_for_timeout(1500)  # time for a question about news, were there one
     assert page.locator(".jp-Dialog, .Toastify__toast").count() == 0
     assert [url for url in outside if not url.startswith(("data:", "blob:"))] == []
+
+    page.locator(".jp-CodeCell .cm-content").click()
+    page.keyboard.press("Shift+Enter")
+    page.locator(".jp-OutputArea-output").get_by_text("42").wait_for(timeout=60_000)
     page.close()
+    assert "WARNING" not in (opened.folder / "log.txt").read_text()
 
 
 def test_nothing_is_left_in_the_folder_but_work_and_course(opened):
