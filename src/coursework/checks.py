@@ -60,6 +60,7 @@ class Failure:
     look: str = ""
     pictures: list[Any] = field(default_factory=list)
     unwritten: bool = False
+    stopped: bool = False
 
     def lines(self) -> Iterator[str]:
         """The failure in words, one aligned line for each thing known about it."""
@@ -184,9 +185,14 @@ class Checks:
 
     def done(self) -> None:
         """Run every check. Raise CheckFailed, after showing the failing runs, unless all of them pass."""
-        failures = []
+        failures: list[Failure] = []
         for what in self._checks:
-            failure = self._run(what)
+            if failures and failures[-1].stopped:
+                failure: Failure | None = Failure(
+                    what, observed="not tried, because the check before it did not end", stopped=True
+                )
+            else:
+                failure = self._run(what)
             if failure:
                 failures.append(failure)
         for failure in failures:
@@ -216,7 +222,7 @@ class Checks:
             failure.observed = (
                 "it was interrupted" if interrupted else f"it did not end within {self.limit:g} s"
             )
-            failure.cause = "a loop that never ends"
+            failure.cause, failure.stopped = "a loop that never ends", True
             failure.given, failure.line = _learners(stop, check)
         except (Exception, SystemExit) as error:  # the learner's own, whatever it is
             failure.given, failure.line = _learners(error, check)
@@ -234,9 +240,11 @@ def show(value: Any) -> str:
             return f"{value:.10g}" if math.isfinite(value) else str(value)
         if isinstance(value, list | dict | tuple) and len(text := repr(plain(value))) <= 200:
             return text
-        return _short.repr(value)
+        if type(value).__module__ in ("builtins", "numpy"):
+            return _short.repr(value)
     except Exception:  # a learner's object may fail to show itself
-        return f"an object of type {type(value).__name__}"
+        pass
+    return f"an object of type {type(value).__name__}"
 
 
 def _told(observed: Any, expected: Any) -> str:

@@ -8,6 +8,7 @@ import bleach
 from nbconvert.exporters import HTMLExporter
 from nbgrader import utils
 from nbgrader.preprocessors import NbGraderPreprocessor
+from traitlets import List
 
 HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 BLOCKS = frozenset(
@@ -21,6 +22,8 @@ BEGIN, END = "BEGIN HIDDEN TESTS", "END HIDDEN TESTS"
 
 class Tidy(NbGraderPreprocessor):
     """Takes the hidden tests out of a marked notebook, and all but type and message out of its tracebacks."""
+
+    display_data_priority: Any = List([]).tag(config=True)  # nbconvert hands it to every step
 
     def preprocess_cell(self, cell: Any, resources: Any, index: int) -> tuple[Any, Any]:
         """Tidy one cell."""

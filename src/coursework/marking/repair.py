@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 from nbgrader.preprocessors import NbGraderPreprocessor
 
-FLAGS = ("grade", "solution", "locked", "task", "points", "schema_version", "cell_type")
+FLAGS = ("grade", "solution", "locked", "task", "points", "schema_version")
 
 
 def repair(submitted: nbformat.NotebookNode, source: nbformat.NotebookNode) -> list[str]:
@@ -65,9 +65,7 @@ def _restore(cell: Any, wanted: Any) -> list[str]:
     """Give a cell back its type and nbgrader's flags. Its text is nbgrader's business."""
     info, right = cell.metadata.nbgrader, wanted.metadata.nbgrader
     retyped = cell.cell_type != wanted.cell_type
-    changed = [
-        flag for flag in FLAGS if flag in right and info.get(flag) != right[flag] and flag != "cell_type"
-    ]
+    changed = [flag for flag in FLAGS if flag in right and info.get(flag) != right[flag]]
     for flag in FLAGS:
         info.pop(flag, None)
         if flag in right:

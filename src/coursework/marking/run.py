@@ -8,6 +8,7 @@ same marks.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,9 +129,8 @@ def _known(record: Path) -> dict[str, str] | None:
 
 
 def _last_error(log: str) -> str:
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if ("Error" in line or "Exception" in line) and not line.startswith("[")]
-    return (errors or lines or ["no reason given"])[-2 if len(errors) > 1 else -1][:300]
+    errors = [line for line in re.findall(r"^\s*([\w.]+: .+)$", log, re.M) if "NbGraderException" not in line]
+    return (errors or ["no reason given"])[-1][:300]
 
 
 def failed_checks(course: Course, what: Assignment, student: str) -> list[str]:
