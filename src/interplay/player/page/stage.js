@@ -64,6 +64,7 @@ class Stage {
     const nc = Math.max(...columns) + 1, nr = Math.max(...rows) + 1, upright = w / nc < NARROW;
     const across = upright ? nr : nc, down = upright ? nc : nr;
     const cw = Math.max(96, Math.min(176, w / across - (upright ? 10 : 76)));
+    this.brief = !upright && across > 1 && (w - cw) / (across - 1) - cw < 150; // no room for a sentence
     for (const card of this.cards) card.element.style.width = `${cw}px`;
     const ch = Math.max(...this.cards.map((card) => card.element.offsetHeight));
     const pitch = ch + (upright ? 46 : 26), hgt = pitch * (down - 1) + ch + 12;
@@ -125,7 +126,8 @@ class Stage {
   #note(note, to, t) {
     const [text, mix] = note.children, [first, again] = mix.children;
     const rate = this.sight.callRates(to, t), all = rate.first + rate.again, share = all ? rate.again / all : 0;
-    say(text, `${rounded(all)} calls/s` + (share >= 0.005 ? `, ${Math.round(100 * share)} % retries` : ""));
+    if (this.brief) say(text, `${rounded(all)}/s`);
+    else say(text, `${rounded(all)} calls/s` + (share >= 0.005 ? `, ${Math.round(100 * share)} % retries` : ""));
     first.style.width = `${all ? 100 * (1 - share) : 0}%`;
     again.style.width = `${100 * share}%`;
   }
