@@ -71,11 +71,7 @@ def test_the_wheel_holds_both_packages_and_the_players_files(root, tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
     for path in (root / "src").rglob("*"):
-        if (
-            path.is_file()
-            and path.suffix in (".py", ".js", ".css", ".proto", ".svg")
-            and "__pycache__" not in path.parts
-        ):
+        if path.is_file() and "__pycache__" not in path.parts:
             assert path.relative_to(root / "src").as_posix() in held
     assert any(name.startswith("interplay/player/") and name.endswith(".js") for name in held)
     assert not any(name.startswith(("tests/", "labs/", "solutions/")) for name in held)
