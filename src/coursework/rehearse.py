@@ -11,7 +11,7 @@ import contextlib
 import io
 import linecache
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,8 +37,15 @@ class Rehearsal:
         return sum(self.points.values())
 
 
-def rehearse(notebook: nbformat.NotebookNode, apart: bool = False) -> Rehearsal:
-    """Run the code cells of a lab in order; test cells see the answers directly, or `apart` by calls only."""
+def rehearse(
+    notebook: nbformat.NotebookNode, apart: bool = False, changed: Iterable[str] | None = None
+) -> Rehearsal:
+    """Run the code cells of a lab in order; test cells see the answers directly, or `apart` by calls only.
+
+    Where the answers `changed` (grade ids) are all that differs from the solution, only the test cells that
+    they can touch are run; the others count as passed.
+    """
+    touched = None if changed is None else touched_by(notebook, set(changed))
     result = Rehearsal()
     answers: dict[str, Any] = {"__name__": "__main__"}
     tests: dict[str, Any] = {"__name__": "__main__"} if apart else answers
@@ -53,13 +60,53 @@ def rehearse(notebook: nbformat.NotebookNode, apart: bool = False) -> Rehearsal:
                     _run(cell.source, f"<cell {number}>", answers)
             if apart and info.get("locked") and not info.get("grade"):
                 _run(cell.source, f"<cell {number}, examiner>", tests)
-            if info.get("grade"):
+            if info.get("grade") and touched is not None and info["grade_id"] not in touched:
+                result.points[info["grade_id"]] = info["points"]
+            elif info.get("grade"):
                 if apart:
                     _lend(cell.source, answers, tests)
                 result.points[info["grade_id"]] = (
                     _mark(cell.source, f"<cell {number}>", tests, result) * info["points"]
                 )
     return result
+
+
+def touched_by(notebook: nbformat.NotebookNode, changed: set[str]) -> set[str]:
+    """The test cells that use a name of the answers `changed`, directly or through other answers."""
+    names: set[str] = set()
+    touched: set[str] = set()
+    before = -1
+    while len(names) > before:
+        before = len(names)
+        for cell in notebook.cells:
+            if cell.cell_type != "code":
+                continue
+            info = cell.metadata.get("nbgrader") or {}
+            defined, used = _names(cell.source)
+            if info.get("grade"):
+                touched |= {info["grade_id"]} if used & names else set()
+            elif info.get("grade_id") in changed or used & names:
+                names |= defined
+    return touched
+
+
+def _names(source: str) -> tuple[set[str], set[str]]:
+    """The names that a cell defines at its top, and those that it uses anywhere."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return set(), set()
+    defined: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            defined.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            defined |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        else:
+            defined |= {
+                n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            }
+    return defined, {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 def _mark(source: str, name: str, namespace: dict[str, Any], result: Rehearsal) -> float:

@@ -121,6 +121,16 @@ def test_submit_packs_one_file_that_the_class_can_be_marked_from(run, course, tm
     assert "ada-l,lab-99-tiny,count-1,40,40" in said
 
 
+def test_a_late_file_is_collected_and_only_that_is_marked(run, course, tmp_path):
+    run("submit", "99", "--as", "ada", "--to", str(tmp_path))
+    run("mark", "99", "--from", str(tmp_path))
+    run("submit", "99", "--as", "bob", "--to", str(tmp_path))
+    status, said = run("mark", "99", "--from", str(tmp_path))
+    assert status == 0, said
+    assert "bob" in said
+    assert "2 of these had been marked before" in said
+
+
 def test_submit_refuses_what_cannot_be_handed_in(run, course):
     assert "under which name" in run("submit", "99")[1]
     assert "will not do" in run("submit", "99", "--as", "a_b")[1]

@@ -12,6 +12,7 @@ from coursework.marking.nbgrader import Nbgrader
 from coursework.marking.quizzes import NotAnAnswer, read_answers
 from coursework.marking.repair import repair
 from coursework.marking.run import failed_checks, mark_class, students
+from coursework.release import release
 
 GOOD = {"double": "def double(x):\n    return 2 * x", "count": None}
 COUNT = """def count(state, event):
@@ -197,6 +198,27 @@ def test_a_changed_submission_is_marked_again(course):
     tiny.submit(course, tiny.QUIZ, "ada", tiny.quiz())
     assert [(r.mark, r.before) for r in mark_class(course, tiny.QUIZ)] == [(3, False)]
     assert [(r.mark, r.before) for r in mark_class(course, tiny.QUIZ, again=True)] == [(3, False)]
+
+
+def test_a_corrected_test_is_marked_by_after_a_new_release(course):
+    tiny.submit(course, tiny.QUIZ, "ada", tiny.edit(tiny.quiz(), answer_1='answer_1 = "a"'))
+    assert [r.mark for r in mark_class(course, tiny.QUIZ)] == [2]
+    source = course.solutions / "source" / tiny.QUIZ.name / "quiz.ipynb"
+    source.write_text(source.read_text().replace('key=\\"b\\"', 'key=\\"a\\"'))
+    release(course, tiny.QUIZ)
+    assert [(r.mark, r.before) for r in mark_class(course, tiny.QUIZ)] == [(3, False)]
+
+
+def test_a_mark_by_hand_stays(course):
+    from nbgrader.api import Gradebook
+
+    tiny.submit(course, tiny.QUIZ, "ada", tiny.edit(tiny.quiz(), answer_1='answer_1 = "a"'))
+    list(mark_class(course, tiny.QUIZ))
+    app = Nbgrader(course)
+    with Gradebook(app.coursedir.db_url, app.coursedir.course_id) as gradebook:
+        gradebook.find_grade("question-1", "quiz", tiny.QUIZ.name, "ada").manual_score = 0.75
+        gradebook.db.commit()
+    assert [r.mark for r in mark_class(course, tiny.QUIZ, again=True)] == [2.75]
 
 
 def test_nobody_and_nothing(course):

@@ -41,7 +41,7 @@ def reference(what: Assignment) -> nbformat.NotebookNode:
 @functools.cache
 def rehearsed(what: Assignment, wrong: str, apart: bool):
     (cells,) = [answer.cells for answer in samples.wrong_answers(COURSE, what.slug) if answer.name == wrong]
-    return rehearse(samples.with_cells(reference(what), cells), apart)
+    return rehearse(samples.with_cells(reference(what), cells), apart, changed=cells)
 
 
 @labs
