@@ -62,7 +62,8 @@ class Lab:
         command = [
             sys.executable, "-m", "jupyterlab", "--no-browser", "--expose-app-in-browser",
             "--ip=127.0.0.1", f"--port={self.url.split(':')[-1]}", "--ServerApp.port_retries=0",
-            "--IdentityProvider.token=", "--ServerApp.password=", f"--ServerApp.root_dir={folder}",
+            "--IdentityProvider.token=", "--ServerApp.password=", "--ServerApp.disable_check_xsrf=True",
+            f"--ServerApp.root_dir={folder}",
             *(["--allow-root"] if os.name == "posix" and os.geteuid() == 0 else []),
         ]  # fmt: skip
         self.log = (own / "log").open("w")
@@ -96,7 +97,7 @@ class Lab:
         return name
 
     def kill_kernels(self) -> None:
-        """End the kernels by signal 9, as a crash would, and keep the server from starting them again."""
+        """End all kernels, for good."""
         for session in self.api("GET", "/api/sessions"):
             self.api("DELETE", f"/api/sessions/{session['id']}")
 
@@ -144,8 +145,10 @@ class Notebook:
         self.idle()
 
     def command(self, command: str, arguments: dict[str, Any] | None = None) -> None:
-        """Run one of JupyterLab's own commands."""
-        self.page.evaluate("([c, a]) => window.jupyterapp.commands.execute(c, a)", [command, arguments or {}])
+        """Start one of JupyterLab's own commands (it is not waited for: it may ask something)."""
+        self.page.evaluate(
+            "([c, a]) => { window.jupyterapp.commands.execute(c, a); }", [command, arguments or {}]
+        )
 
     def idle(self, seconds: float = 60) -> None:
         """Wait until the kernel has nothing to do."""

@@ -46,4 +46,3 @@ def open_notebook(lab: Lab, chromium: Any) -> Iterator[Callable[..., Notebook]]:
     yield open_one
     for notebook in opened:
         notebook.close()
-    lab.kill_kernels()

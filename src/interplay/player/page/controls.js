@@ -16,7 +16,7 @@ class Controls {
     this.copied = h("span.ip-copied", { role: "status" });
     this.call = h("textarea.ip-call", { readonly: true, rows: 2, hidden: true, "aria-label": "The call that gives this run" });
     const again = h("button.ip-button", { type: "button", title: "Copy the Python call that gives this run", onclick: () => this.#copy() }, icon("copy"), h("span", { text: "Copy this run" }));
-    const breakers = setup.faults.map((label) => h("button.ip-button.ip-break", { type: "button", onclick: () => this.#break(label, now()) }, h("span", { "aria-hidden": "true", text: "⚡" }), h("span", { text: label })));
+    const breakers = setup.faults.map((label) => h("button.ip-button.ip-break", { type: "button", onclick: () => this.#break(label, now()) }, h("span.ip-sign", { "aria-hidden": "true", text: "⚡" }), h("span", { text: label })));
     this.element = h("div.ip-controls", {},
       setup.tryThis && h("p.ip-try", {}, h("strong", { text: "Try this" }), h("span", { text: setup.tryThis })),
       fields.length > 0 && h("div.ip-fields", { role: "group", "aria-label": "Controls" }, fields),
@@ -67,7 +67,7 @@ class Controls {
         (this.broken.querySelectorAll("button")[Math.max(0, i - 1)] || this.element.querySelector(".ip-break"))?.focus();
         this.on.change();
       } });
-      return h("li", {}, h("span", { "aria-hidden": "true", text: "⚡ " }), words, remove);
+      return h("li", {}, h("span.ip-sign", { "aria-hidden": "true", text: "⚡ " }), words, remove);
     }));
   }
 

@@ -257,7 +257,7 @@ class PlayerView {
     this.follower.draw(t);
     mark(this.root, "data-time", t);
     mark(this.root, "data-in-flight", counts[0]);
-    mark(this.root, "data-playing", this.isPlaying);
+    mark(this.root, "data-playing", String(this.isPlaying));
     const now = performance.now();
     if (this.isPlaying && now - (this.saidAt || 0) < 250) return;
     this.saidAt = now;
