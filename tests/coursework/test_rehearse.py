@@ -1,8 +1,8 @@
 """The run of a lab in this process, which the tests of every lab stand on."""
 
 import pytest
-
 import tiny
+
 from coursework.rehearse import rehearse, touched_by
 
 ONLY_THREE = "def double(x):\n    return 6"
