@@ -226,7 +226,7 @@ class Checks:
             failure.given, failure.line = _learners(stop, check)
         except (Exception, SystemExit) as error:  # the learner's own, whatever it is
             failure.given, failure.line = _learners(error, check)
-            failure.observed, own_cause = _in_words(error, self.part)
+            failure.observed, own_cause = _in_words(error, self.part, check)
             failure.cause = own_cause or failure.cause
             failure.unwritten = isinstance(error, NotImplementedError)
         failure.printed = "\n".join(printed.getvalue().splitlines()[:5])
@@ -287,7 +287,7 @@ def _difference(observed: Any, expected: Any, tolerance: float = 1e-9) -> str | 
     return None
 
 
-def _in_words(error: BaseException, part: str) -> tuple[str, str]:
+def _in_words(error: BaseException, part: str, check: Callable[..., Any]) -> tuple[str, str]:
     """An exception of the learner's as (what was observed, the likely cause where the exception says it)."""
     if isinstance(error, NotImplementedError):
         return "not written yet", ""
@@ -299,7 +299,14 @@ def _in_words(error: BaseException, part: str) -> tuple[str, str]:
         text = str(error)
     except Exception:
         text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__, ""
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    if frame.f_code.co_filename == check.__code__.co_filename:
+        return (
+            f"an answer that the check cannot use ({said})",
+            "the answer has another shape than the task asks for",
+        )
+    return said, ""
 
 
 def _learners(error: BaseException, check: Callable[..., Any]) -> tuple[str, str]:

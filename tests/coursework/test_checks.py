@@ -147,6 +147,12 @@ def test_an_error_deep_in_a_library_still_shows_the_learners_line():
     assert "line 3, in wait: return json.loads('{' * n)" in message
 
 
+def test_an_answer_that_the_check_stumbles_over_is_told_as_such():
+    message = outcome(lambda expect: expect.equal(len(3), 2))
+    assert "an answer that the check cannot use (TypeError" in message
+    assert "another shape" in message
+
+
 def test_an_unwritten_part_is_one_sentence():
     message = learners("def wait(n):\n    raise NotImplementedError()\n")
     assert message.endswith("is not written yet.")

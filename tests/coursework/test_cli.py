@@ -179,11 +179,16 @@ def test_an_unknown_unit_and_no_course_are_told(run, monkeypatch, tmp_path):
     assert "The course is not here" in said
 
 
-def test_release_writes_the_archive(run, tmp_path):
+def test_release_writes_the_archive_in_which_a_learner_can_check(run, course, monkeypatch, tmp_path):
+    (course.root / "notebooks" / "99-tiny.ipynb").write_text("{}")
     status, said = run("release", "--archive", str(tmp_path / "course.zip"))
     assert status == 0
     assert "lab-99-tiny -> labs/99-tiny/lab.ipynb" in said
-    assert (tmp_path / "course.zip").exists()
+    with zipfile.ZipFile(tmp_path / "course.zip") as package:
+        package.extractall(tmp_path)
+    monkeypatch.chdir(tmp_path / "interplay-course" / "labs")
+    assert "0 of 2 test cells" in run("check", "99")[1]
+    assert "has no solutions" in run("mark", "--mine", "99")[1]
 
 
 def test_every_command_shows_an_example(run):
