@@ -23,7 +23,7 @@ from coursework.layout import KINDS, Assignment, Course
 SECRETS = ("BEGIN SOLUTION", "BEGIN HIDDEN TESTS", "END HIDDEN TESTS", "question(")
 """What no released notebook may contain."""
 
-ARCHIVED = ("notebooks", "labs", "quizzes", "src", "scripts", "binder", "docs/learner.md")
+ARCHIVED = ("notebooks", "labs", "quizzes", "src", "scripts")
 ARCHIVED_FILES = (
     "nbgrader_config.py",
     "README.md",
