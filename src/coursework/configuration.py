@@ -70,6 +70,7 @@ def _marking(c: Any, timeout: int) -> None:
     c.Autograde.autograde_preprocessors = [ExecuteOrRead if s is Execute else s for s in steps]
     message = f"This cell ran for more than {timeout} s and was stopped. Is there a loop that never ends?"
     c.Execute.timeout = timeout
+    c.Execute.iopub_timeout = 20  # nbgrader's 4 s are short for a busy machine
     c.Execute.extra_arguments = ["--IPKernelApp.log_level=40"]  # errors only
     c.Execute.error_on_timeout = {"ename": "TooLong", "evalue": message, "traceback": [message]}
 
