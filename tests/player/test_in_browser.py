@@ -563,19 +563,19 @@ def test_the_saved_notebook_has_the_picture_and_the_table(view):
 
 def test_predict_waits_for_a_choice_and_then_explains_every_option(open_notebook):
     cell = """from interplay.player import Predict
-options = {"a": ("All", "no: retries stay"), "b": ("Nothing", "yes: waste")}
+options = {"a": ("All `users`", "no: retries stay"), "b": ("Nothing", "Right: waste")}
 Predict("What do users get?", options, answer="b")"""
     notebook = open_notebook("predict.ipynb", [cell])
     box = notebook.page.locator(".ip-predict")
     box.wait_for()
-    assert not box.get_by_text("yes: waste").is_visible()
+    assert not box.get_by_text("Right. Waste").is_visible()
     assert box.get_by_role("button").is_disabled()
-    box.get_by_label("All").focus()
+    box.get_by_label("All users").focus()
     notebook.page.keyboard.press("Space")
     notebook.page.keyboard.press("Tab")
     notebook.page.keyboard.press("Enter")
-    assert box.get_by_text("no: retries stay").is_visible()
-    assert box.get_by_text("yes: waste").is_visible()
+    assert box.get_by_text("Not so. No: retries stay").is_visible()
+    assert box.get_by_text("Right. Waste").is_visible()
     assert "You chose a; the answer is b" in box.inner_text()
     assert json.dumps(notebook.errors) == "[]"
 

@@ -64,6 +64,14 @@ def test_an_added_fault_is_a_moment():
     assert (45.2, "inventory: outage ends") in labels
 
 
+def test_nothing_tips_over_before_the_fault_that_does_it():
+    shop = storm(attempts=4)
+    shop.fault("slow", "inventory", start=3.2, end=13.2, factor=4)
+    moments = find_moments(shop.run(until=60).trace)
+    assert [m.kind for m in moments][:2] == ["fault", "tips"]
+    assert moments[1].time >= 3.2
+
+
 def test_a_full_queue_is_named_once_for_each_burst():
     shop = Simulation(seed=2, delay=Constant(0.001))
     stock = shop.service("stock", workers=1, time=Constant(0.1), capacity=3)

@@ -2,7 +2,7 @@
 
 =========  =================================================================================================
 fault      a fault starts or ends (the trace's markers)
-queue      a queue builds up: it reaches 10, or 3 for each worker, and 3 s later is at least half of that
+queue      a queue builds up: it reaches 12, or 4 for each worker, and 3 s later is at least half of that
 full       a queue is full: the first rejection after two seconds without one
 breaker    a circuit breaker opens, half-opens or closes
 budget     a retry budget is spent: less than one token is left
@@ -73,13 +73,14 @@ def page(moments: list[Moment]) -> list[dict[str, Any]]:
 
 def _faults(tables: Tables) -> Iterator[Moment]:
     for time, label, node in tables.markers:
-        yield Moment(time, "fault", label, node=node)
+        words = label.replace("errors starts", "errors start").replace("errors ends", "errors end")
+        yield Moment(time, "fault", words, node=node)
 
 
 def _queues(tables: Tables) -> Iterator[Moment]:
     for node in tables.services:
         name, workers = tables.nodes[node].name, tables.nodes[node].workers or 1
-        many = max(10, 3 * workers)
+        many = max(12, 4 * workers)
         times, values = tables.gauge(node, QUEUE)
         armed = True
         for time, value in zip(times.tolist(), values.tolist(), strict=True):
@@ -164,7 +165,8 @@ def _tip(tables: Tables, edges: np.ndarray, stretch: list[int], free: list[int])
             begins = np.flatnonzero(many & (np.arange(len(rate)) >= stretch[0] - 3))
             i = int(begins[0]) if len(begins) else stretch[0]
             why = f"{tables.nodes[node].name} gets {rate[i]:.0f} calls a second and can serve {can:.0f}"
-            yield Moment(float(edges[i]), "tips", "tips over", why, node)
+            at = max([edges[i], *(m[0] for m in tables.markers if edges[i] < m[0] < edges[i + 1])])
+            yield Moment(float(at), "tips", "tips over", why, node)
             return
 
 

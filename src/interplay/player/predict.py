@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any, cast
@@ -13,11 +14,17 @@ from ..arguments import one_of, refuse
 from .page import PREDICT, script, style
 
 
+def _without_verdict(why: str) -> str:
+    """The widget says itself whether an option is right; an explanation need not begin with it again."""
+    rest = re.sub(r"^(right|wrong|not so)\b[.:,!]?\s*", "", why, flags=re.IGNORECASE)
+    return rest[:1].upper() + rest[1:]
+
+
 class Predict(anywidget.AnyWidget):
     """A question with `options` {letter: (text, why it is right or wrong)} and the letter of the `answer`.
 
     Once the learner has chosen, every option says why it is right or wrong. `choice` is the chosen letter; it
-    stays "" in an unattended run.
+    stays "" in an unattended run. Words between backticks are shown as code.
     """
 
     _esm = script(PREDICT)
@@ -32,7 +39,7 @@ class Predict(anywidget.AnyWidget):
         for letter, words in options.items():
             if not (isinstance(words, (tuple, list)) and len(words) == 2):
                 refuse(f"option {letter!r}", words, "a pair: the option's text, and why it is right or wrong")
-        rows = [[letter, text, why] for letter, (text, why) in options.items()]
+        rows = [[letter, text, _without_verdict(why)] for letter, (text, why) in options.items()]
         super().__init__(question=question, options=rows, answer=answer)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:

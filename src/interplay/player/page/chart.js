@@ -132,7 +132,8 @@ class Chart {
   }
 
   #axis() {
-    const step = roundUp(this.until / 7), marks = [];
+    const rough = this.until / 7, power = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].find((s) => s * power >= rough * 0.999) * power, marks = [];
     for (let t = 0; t <= this.until + 1e-9; t += step) marks.push(h("span", { text: `${+t.toFixed(3)}${t === 0 ? " s" : ""}`, style: `left:${(100 * t) / this.until}%` }));
     return h("div.ip-panel.ip-axis", { "aria-hidden": "true" }, h("div.ip-gutter"), h("div.ip-ticks", {}, marks));
   }

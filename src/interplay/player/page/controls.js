@@ -15,7 +15,7 @@ class Controls {
     this.broken = h("ul.ip-faults", { "aria-label": "Faults you added" });
     this.copied = h("span.ip-copied", { role: "status" });
     this.call = h("textarea.ip-call", { readonly: true, rows: 2, hidden: true, "aria-label": "The call that gives this run" });
-    const again = h("button.ip-button", { type: "button", title: "Copy the Python call that gives this run", onclick: () => this.#copy() }, icon("copy"), h("span", { text: "Copy this run" }));
+    this.again = h("button.ip-button.ip-again", { type: "button", title: "Copy the Python call that gives this run", "aria-label": "Copy this run", onclick: () => this.#copy() }, icon("copy"), h("span", { text: "Copy this run" }));
     const breakers = setup.faults.map((label) => h("button.ip-button.ip-break", { type: "button", onclick: () => this.#break(label, now()) }, h("span.ip-sign", { "aria-hidden": "true", text: "⚡" }), h("span", { text: label })));
     this.element = h("div.ip-controls", {},
       setup.tryThis && h("p.ip-try", {}, h("strong", { text: "Try this" }), h("span", { text: setup.tryThis })),
@@ -23,7 +23,7 @@ class Controls {
       h("div.ip-actions", {},
         breakers.length > 0 && h("div.ip-group", { role: "group", "aria-label": "Break it now" }, h("span.ip-label", { "aria-hidden": "true", text: "Break it now" }), breakers),
         this.compareWith && h("label.ip-group", {}, h("span.ip-label", { text: "Compare with" }), this.compareWith),
-        h("div.ip-group.ip-end", {}, this.copied, again)),
+        this.status = h("div.ip-group.ip-end", {}, this.copied)),
       this.broken, this.call);
   }
 

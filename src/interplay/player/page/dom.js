@@ -18,6 +18,9 @@ function h(what, attributes = {}, ...children) {
   return element;
 }
 
+/** Text with words between backticks as code. */
+const withCode = (text) => text.split("`").map((part, i) => (i % 2 ? h("code", { text: part }) : part));
+
 let lastId = 0;
 const newId = (word) => `ip-${word}-${++lastId}`;
 

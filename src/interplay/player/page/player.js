@@ -34,7 +34,8 @@ class PlayerView {
       this.controls.element, this.alert, this.note, h("div.ip-screen", {}, this.rows, h("div.ip-under", {}, this.legend, this.follower.bar), this.follower.waterfalls), this.truth, this.told,
       h("div.ip-time", {}, this.timeline.transport, h("div.ip-axes", {}, this.timeline.line, this.chart.element, this.timeline.now)), this.paired,
       h("div.ip-story", {}, h("h4", { text: "Moments" }), this.timeline.list));
-    this.controls.element.querySelector(".ip-end").prepend(this.busy);
+    this.controls.status.append(this.busy);
+    this.timeline.transport.append(this.controls.again);
     root.append(this.root);
     this.#keys();
     this.#watch();
@@ -137,7 +138,7 @@ class PlayerView {
   #legend() {
     const kinds = new Set(this.sights.flatMap((s) => [...new Set(s.messages.kind)]));
     this.legend.replaceChildren(...[...kinds].sort().map((kind) => h("span", {}, legendGlyph(kind), GLYPHS[kind].words)),
-      h("span", {}, h("i.ip-swatch.ip-hollow"), "hollow: its user is gone"), h("span", {}, h("i.ip-swatch.ip-striped"), "for callers who have given up"));
+      h("span", {}, h("i.ip-swatch.ip-hollow"), "hollow: user gone"), h("span", {}, h("i.ip-swatch.ip-striped"), "work for nobody"));
   }
 
   #paired(difference) {

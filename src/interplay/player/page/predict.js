@@ -6,9 +6,9 @@ function render({ model, el }) {
   const whys = new Map();
   const inputs = options.map(([letter, text, why]) => {
     const id = `${name}-${letter}`;
-    const reason = h("p.ip-why", { id: `${id}-why`, hidden: true }, h("strong", { text: letter === answer ? "Right. " : "Not so. " }), why);
+    const reason = h("p.ip-why", { id: `${id}-why`, hidden: true }, h("strong", { text: letter === answer ? "Right. " : "Not so. " }), withCode(why));
     const input = h("input", { type: "radio", name, id, value: letter, onchange: () => { commit.disabled = false; } });
-    const item = h("li", {}, h("label", { for: id }, input, h("span.ip-letter", { text: letter }), h("span", { text })), reason);
+    const item = h("li", {}, h("label", { for: id }, input, h("span.ip-letter", { text: letter }), h("span", {}, withCode(text))), reason);
     whys.set(letter, { reason, item, input });
     return item;
   });
@@ -17,7 +17,7 @@ function render({ model, el }) {
     model.save_changes();
     reveal();
   } });
-  const root = h("div.ip.ip-predict", {}, h("fieldset", {}, h("legend", {}, h("span.ip-tag", { text: "Predict" }), model.get("question")), h("ul", {}, inputs), commit, told));
+  const root = h("div.ip.ip-predict", {}, h("fieldset", {}, h("legend", {}, h("span.ip-tag", { text: "Predict" }), withCode(model.get("question"))), h("ul", {}, inputs), commit, told));
   for (const event of ["keydown", "keyup", "keypress"]) root.addEventListener(event, (e) => e.stopPropagation());
 
   function reveal() {

@@ -16,11 +16,11 @@ class Timeline {
     this.clock = h("output.ip-clock", { "aria-live": "off" });
     this.now = h("div.ip-now", { "aria-hidden": "true" });
     this.list = h("ol.ip-moments", { "aria-label": "Moments" });
-    this.transport = h("div.ip-transport", { role: "group", "aria-label": "Player" },
+    this.transport = h("div.ip-transport", { role: "group", "aria-label": "Player" }, this.clock,
       button("previousMoment", "Previous moment", () => on.moment(-1)), button("previous", "One message back", () => on.step(-1)),
       this.playButton, button("next", "One message on", () => on.step(1)), button("nextMoment", "Next moment", () => on.moment(1)),
       h("label.ip-speed", {}, h("span.ip-hidden", { text: "Speed" }), this.speed));
-    this.line = h("div.ip-panel.ip-timeline", {}, h("div.ip-gutter", {}, this.clock), h("div.ip-track", {}, this.flags, this.scrub));
+    this.line = h("div.ip-panel.ip-timeline", {}, h("div.ip-gutter"), h("div.ip-track", {}, this.flags, this.scrub));
   }
 
   #keys(event) {
@@ -39,7 +39,7 @@ class Timeline {
     this.flags.replaceChildren(...moments.map((m) => h("span.ip-tick", { style: `left:${(100 * m.time) / until}%` })), ...this.flagged);
     this.arrange();
     this.buttons = moments.map((m, i) => h("button.ip-moment", { type: "button", class: `ip-is-${m.kind}`, onclick: () => this.on.go(m.time) },
-      h("span.ip-number", { text: i + 1 }), h("span.ip-when", { text: seconds(m.time) }), h("span", {}, h("span.ip-sign", { "aria-hidden": "true", text: MOMENT_SIGNS[m.kind] || "•" }), ` ${m.what}`, m.row && h("em", { text: ` · ${m.row}` }), m.why && h("small", { text: ` ${m.why}` }))));
+      h("span.ip-number", { text: i + 1 }), h("span.ip-when", { text: seconds(m.time) }), h("span", {}, h("span.ip-sign", { "aria-hidden": "true", text: MOMENT_SIGNS[m.kind] || "•" }), ` ${m.what}`, m.why && h("small", { text: ` ${m.why}` }), m.row && h("em", { text: ` · ${m.row}` }))));
     this.list.replaceChildren(...(moments.length ? this.buttons.map((b) => h("li", {}, b)) : [h("li.ip-none", { text: "Nothing happens in this run that stands out. That is good news, or a reason to turn a control." })]));
   }
 
@@ -47,10 +47,17 @@ class Timeline {
   arrange() {
     const width = this.flags.clientWidth, apart = 19;
     if (!width || !this.moments) return;
-    const x = this.moments.map((m) => (m.time / this.until) * width);
-    for (let i = 1; i < x.length; i++) x[i] = Math.max(x[i], x[i - 1] + apart);
-    for (let i = x.length - 1, most = width; i >= 0; i--, most -= apart) x[i] = Math.min(x[i], most);
-    this.flagged.forEach((flag, i) => { flag.style.left = `${x[i]}px`; });
+    const groups = [];
+    for (const { time } of this.moments) {
+      groups.push({ sum: (time / this.until) * width, n: 1 });
+      for (let [a, b] = groups.slice(-2); b && b.sum / b.n - a.sum / a.n < ((a.n + b.n) / 2) * apart; [a, b] = groups.slice(-2))
+        groups.splice(-2, 2, { sum: a.sum + b.sum, n: a.n + b.n });
+    }
+    let i = 0;
+    for (const { sum, n } of groups) {
+      const first = Math.max(0, Math.min(width - (n - 1) * apart, sum / n - ((n - 1) / 2) * apart));
+      for (let k = 0; k < n; k++) this.flagged[i++].style.left = `${first + k * apart}px`;
+    }
   }
 
   playing(is) {

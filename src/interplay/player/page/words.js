@@ -49,8 +49,9 @@ function brokenWord(sight, node, t) {
   for (const m of sight.moments) {
     if (m.kind !== "fault" || m.node !== node || m.time > t) continue;
     const word = m.what.split(": ").pop();
-    if (word.endsWith(" starts")) words.push(word.slice(0, -7));
-    if (word.endsWith(" ends")) words.splice(words.indexOf(word.slice(0, -5)), 1);
+    const [, fault, , begins] = word.match(/^(.*) ((starts?)|ends?)$/) || [];
+    if (begins) words.push(fault);
+    else if (fault) words.splice(words.indexOf(fault), 1);
   }
   const said = { outage: "down", crash: "crashed", slow: "slow", errors: "failing" };
   const last = words.pop();
