@@ -41,7 +41,7 @@ def test_the_terms_stand_under_their_letter_in_alphabetical_order():
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_links_to_terms_find_them(path):
-    """By cell and letter: JupyterLab misses a heading of a closed notebook, and lands beside a far small cell."""
+    """By cell and letter: JupyterLab misses headings of a closed notebook, and small cells far down."""
     there = letters()
     for cell in nbformat.read(path, as_version=4).cells:
         for words, target in re.findall(
