@@ -80,10 +80,7 @@ class Failure:
                 yield f"    {what:<13} {first}"
                 yield from (f"    {'':<13} {line}" for line in rest)
         for picture in self.pictures:
-            if isinstance(picture, str):
-                text = picture
-            else:
-                text = picture.text() if hasattr(picture, "text") else "(see the picture above)"
+            text = picture if isinstance(picture, str) else _words(picture) or "(see the picture above)"
             yield from (f"    {line}" for line in ("the failing run:", *text.splitlines()))
 
 
@@ -227,7 +224,7 @@ class Checks:
         except (Exception, SystemExit) as error:  # the learner's own, whatever it is
             failure.given, failure.line = _learners(error, check)
             failure.observed, own_cause = _in_words(error, self.part, check)
-            failure.cause = own_cause or failure.cause
+            failure.cause = own_cause or ("" if failure.line else failure.cause)
             failure.unwritten = isinstance(error, NotImplementedError)
         failure.printed = "\n".join(printed.getvalue().splitlines()[:5])
         return failure
@@ -376,14 +373,20 @@ def _processor_time(limit: float) -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
+def _words(picture: Any) -> str:
+    """What a picture of a run says in words; "" for a bare figure (matplotlib's own `text` draws)."""
+    return picture.text() if callable(getattr(picture, "figure", None)) else ""
+
+
 def display(picture: Any) -> None:
     """Show a failing run above the message. nbgrader does not mark what is displayed."""
     if isinstance(picture, str):
         return
     from IPython.display import display as publish
 
-    figure = picture.figure() if hasattr(picture, "text") else picture
-    text = picture.text() if hasattr(picture, "text") else "the failing run"
+    text = _words(picture)
+    figure = picture.figure() if text else picture
+    text = text or "the failing run"
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight", metadata={"Software": None})
     data = {"image/png": base64.b64encode(buffer.getvalue()).decode(), "text/plain": text}

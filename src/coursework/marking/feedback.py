@@ -15,7 +15,20 @@ BLOCKS = frozenset(
     {"p", "br", "hr", "div", "pre", "table", "thead", "tbody", "tr", "th", "td", "details", "summary"}
 )
 TAGS = frozenset(bleach.ALLOWED_TAGS) | HEADINGS | BLOCKS | {"span", "sub", "sup", "del", "img"}
-ATTRIBUTES = {"a": ["href", "title"], "img": ["src", "alt"], "*": ["id"], "span": ["class"], "div": ["class"]}
+
+
+def _allowed(tag: str, name: str, value: str) -> bool:
+    """Whether this attribute may stay. An attached picture is data; nothing else may be."""
+    data = value.strip().lower().startswith("data:")
+    if tag == "img" and name == "src":
+        return not data or value.startswith("data:image/png;base64,")
+    if tag == "a" and name == "href":
+        return not data
+    return (
+        name in {"a": ("title",), "img": ("alt",), "span": ("class",), "div": ("class",)}.get(tag, ())
+        or name == "id"
+    )
+
 
 BEGIN, END = "BEGIN HIDDEN TESTS", "END HIDDEN TESTS"
 
@@ -55,9 +68,8 @@ def _tidy(output: Any) -> Any:
 
 def clean(html: str) -> str:
     """`html` with harmless tags only: what a learner has written must not run in a reader's browser."""
-    return bleach.clean(
-        str(html), tags=TAGS, attributes=ATTRIBUTES, protocols=["https", "http", "mailto"], strip=True
-    )
+    protocols = ["https", "http", "mailto", "data"]
+    return bleach.clean(str(html), tags=TAGS, attributes=_allowed, protocols=protocols, strip=True)
 
 
 class FeedbackExporter(HTMLExporter):
