@@ -147,10 +147,20 @@ def test_slider_to_repaint(view):
 
 
 def test_dragging_never_makes_a_backlog(view):
+    """The page asks again only when it has its answer, and the last position of the slider wins."""
     view.page.evaluate("""() => {
-        window.answers = 0;
-        new MutationObserver(() => window.answers++)
-            .observe(document.querySelector('.ip-player'), {attributeFilter: ['data-number']});
+        Object.assign(window, {asked: 0, answers: 0, early: 0, last: null});
+        const send = WebSocket.prototype.send, root = document.querySelector('.ip-player');
+        WebSocket.prototype.send = function (data) {
+            const text = typeof data === 'string' ? data : new TextDecoder().decode(data);
+            if (text.includes('"do":"run"')) {
+                asked++;
+                if (root.dataset.number === last) early++;  // no answer since the last question
+                last = root.dataset.number;
+            }
+            return send.call(this, data);
+        };
+        new MutationObserver(() => answers++).observe(root, {attributeFilter: ['data-number']});
     }""")
     view.root.get_by_label("Load").evaluate("""async e => {
         for (let v = 10; v <= 50; v++) {
@@ -158,8 +168,11 @@ def test_dragging_never_makes_a_backlog(view):
             await new Promise(done => setTimeout(done, 8));
         }
     }""")
-    view.page.wait_for_timeout(1500)
-    assert 1 <= view.page.evaluate("window.answers") < 41
+    view.page.wait_for_function("() => asked > 1 && asked === answers", timeout=20_000)
+    view.page.wait_for_timeout(300)
+    asked, answers, early = view.page.evaluate("[asked, answers, early]")
+    assert 2 <= asked == answers < 41
+    assert early == 0
     view.scrub(16.4)
     assert view.in_flight() == [counts(storm(load=50).run(until=30), 16.4)]
 
