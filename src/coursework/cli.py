@@ -262,6 +262,10 @@ def _mark_mine(course: Course, slug: str, browser: bool) -> None:
 
 def _collect(course: Course, what: Assignment, folder: Path) -> None:
     """Bring handed-in zip files to solutions/submitted/ by `nbgrader zip_collect`."""
+    from coursework.release import release as release_one
+
+    if not (course.solutions / "release" / what.name).exists():
+        release_one(course, what)  # by its notebooks nbgrader knows what to collect; git does not keep them
     archive = course.solutions / "downloaded" / what.name / "archive"
     archive.mkdir(parents=True, exist_ok=True)
     handed_in = sorted(folder.glob(f"*_{what.slug}.zip"))

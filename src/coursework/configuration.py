@@ -82,6 +82,7 @@ def _feedback(c: Any) -> None:
     from coursework.marking.feedback import FeedbackExporter, Tidy
 
     c.HTMLExporter.sanitize_html = True  # formgrader, too, shows what a learner has written
+    c.HTMLExporter.exclude_anchor_links = True
     c.GenerateFeedback.exporter_class = FeedbackExporter
     c.GenerateFeedback.preprocessors = [GetGrades, Tidy, CSSHTMLHeaderPreprocessor]
     c.FeedbackExporter.template_name = FeedbackExporter.TEMPLATE

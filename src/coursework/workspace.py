@@ -150,6 +150,8 @@ def open_course(root: Path, port: int | None = None, browser: bool | None = None
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--KernelManager.transport_encryption=auto",  # without it each kernel prints a warning
+        # where Jupyter itself has no terminal (nohup, a container) it takes login shells, which reset PATH
+        f"--ServerApp.terminado_settings=shell_command={os.environ.get('SHELL') or 'sh'}",
         "--Application.log_level=ERROR",  # Jupyter still prints the address
         "-y",  # Ctrl-C stops it without a question
     ]
