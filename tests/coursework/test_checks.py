@@ -147,6 +147,12 @@ def test_an_error_deep_in_a_library_still_shows_the_learners_line():
     assert "line 3, in wait: return json.loads('{' * n)" in message
 
 
+def test_the_line_is_the_deepest_of_the_learners_own():
+    message = learners("def half(n):\n    return n / 0\n\ndef wait(n):\n    return half(n)\n")
+    assert "line 2, in half: return n / 0" in message
+    assert "wait(n=2)" in message
+
+
 def test_an_answer_that_the_check_stumbles_over_is_told_as_such():
     message = outcome(lambda expect: expect.equal(len(3), 2))
     assert "an answer that the check cannot use (TypeError" in message
@@ -176,13 +182,14 @@ def test_leaving_python_is_survived():
 
 
 def test_what_is_printed_warned_or_logged_costs_nothing(capfd):
-    logging.basicConfig()
+    log = logging.getLogger("learner")
+    log.addHandler(logging.StreamHandler(sys.stderr))  # bound to this stream, as a learner's basicConfig is
 
     def noisy(expect):
         print("out")
         print("err", file=sys.stderr)
         warnings.warn("careful", stacklevel=1)
-        logging.getLogger("learner").error("logged")
+        log.error("logged")
         expect.equal(1, 1)
 
     assert outcome(noisy) is None
@@ -200,6 +207,12 @@ def test_what_a_failing_function_printed_is_shown_but_bounded():
     message = outcome(chatty)
     assert "line 0" in message
     assert len(message) < 2000
+
+    def endless_line(expect):
+        print("x" * 100_000)
+        expect.equal(1, 2)
+
+    assert len(outcome(endless_line)) < 3000
 
 
 def test_inputs_depend_on_salt_and_check_only(monkeypatch):

@@ -251,6 +251,18 @@ def test_a_missing_test_is_put_below_its_part_and_above_the_next():
     assert [c.id for c in notebook.cells] == ["title", "double", "mine", "double-1", "count", "count-1"]
 
 
+def test_of_two_copies_of_a_test_the_last_is_marked():
+    """A copy above the answer would be run before there is one."""
+    notebook = tiny.lab()
+    again = copy.deepcopy(notebook.cells[2])
+    again["id"] = "above"
+    notebook.cells.insert(1, again)
+    repair(notebook, tiny.lab())
+    assert [c.id for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") == "double-1"] == [
+        "double-1"
+    ]
+
+
 # ---- quizzes without a kernel
 
 ANSWERS = {

@@ -3,6 +3,7 @@
 import pytest
 import tiny
 
+from coursework import rehearse as rehearsing
 from coursework.rehearse import rehearse, touched_by
 
 ONLY_THREE = "def double(x):\n    return 6"
@@ -37,6 +38,15 @@ def test_apart_the_tests_cannot_reach_more_than_calls():
     forged = "class Any:\n    __eq__ = lambda *_: True\n    __hash__ = None\ndef double(x):\n    return Any()"
     for apart in (False, True):
         assert rehearse(tiny.edit(tiny.lab(), double=forged), apart).points["double-1"] == 0
+
+
+def test_apart_every_call_goes_over_the_wire(monkeypatch):
+    lent = []
+    monkeypatch.setattr(
+        rehearsing, "over_the_wire", lambda function: lent.append(function.__name__) or function
+    )
+    rehearse(tiny.lab(), apart=True)
+    assert set(lent) == {"count", "double"}
 
 
 def test_only_the_tests_that_a_change_touches_are_run():

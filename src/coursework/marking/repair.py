@@ -21,11 +21,11 @@ def repair(submitted: nbformat.NotebookNode, source: nbformat.NotebookNode) -> l
     done: list[str] = []
     wanted = {cell.metadata.nbgrader.grade_id: cell for cell in source.cells if _grade_id(cell)}
     seen: set[str] = set()
-    for cell in reversed(submitted.cells):  # of two copies, the last one counts
+    for cell in reversed(submitted.cells):  # of two copies, the last: all of its part stands above
         grade_id = _grade_id(cell)
         if "nbgrader" in cell.metadata and (grade_id not in wanted or grade_id in seen):
             if grade_id in seen:
-                done.append(f"cell {grade_id} stood there more than once: the last one counts")
+                done.append(f"cell {grade_id} stood there more than once: the last one is marked")
             elif grade_id:
                 done.append(f"cell {grade_id} is not of this assignment: taken as an ordinary cell")
             del cell.metadata["nbgrader"]
