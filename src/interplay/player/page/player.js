@@ -33,7 +33,7 @@ class PlayerView {
     this.root = h("div.ip.ip-player", { role: "region", "aria-label": `${model.get("setup").name}: a live simulation` },
       this.controls.element, this.alert, this.note, h("div.ip-screen", {}, this.rows, h("div.ip-under", {}, this.legend, this.follower.bar), this.follower.waterfalls), this.truth, this.told,
       h("div.ip-time", {}, this.timeline.transport, h("div.ip-axes", {}, this.timeline.line, this.chart.element, this.timeline.now)), this.paired,
-      h("div.ip-story", {}, h("h4", { text: "Moments" }), this.timeline.list));
+      h("div.ip-story", {}, h("h3", { text: "Moments" }), this.timeline.list));
     this.controls.status.append(this.busy);
     this.timeline.transport.append(this.controls.again);
     root.append(this.root);
@@ -184,6 +184,7 @@ class PlayerView {
     this.isPlaying = is;
     this.stopAt = stopAt;
     this.timeline.playing(is);
+    mark(this.root, "data-playing", String(is));
     cancelAnimationFrame(this.frame);
     clearInterval(this.steps);
     if (!is) { this.draw(); this.tell(); return; }

@@ -26,7 +26,7 @@ class Stage {
     this.notes = sight.links.map(() => h("div.ip-note", { "aria-hidden": "true" }, h("span"), h("span.ip-mix", {}, h("b"), h("u"))));
     this.cards = sight.nodes.map((_, i) => makeCard(sight, i));
     this.area = h("div.ip-stage", {}, this.canvas, this.notes, this.cards.map((card) => card.element));
-    this.element = h("section.ip-row", { "aria-label": label || "the shop" }, label && h("h4.ip-row-name", { text: label }), this.area);
+    this.element = h("section.ip-row", { "aria-label": label || "the shop" }, label && h("h3.ip-row-name", { text: label }), this.area);
     this.context = this.canvas.getContext("2d");
     this.spots = [];
     this.canvas.addEventListener("click", (event) => {
