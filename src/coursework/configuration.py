@@ -79,9 +79,11 @@ def _feedback(c: Any) -> None:
     from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
     from nbgrader.preprocessors import GetGrades
 
-    from coursework.marking.feedback import FeedbackExporter, Tidy
+    from coursework.marking.feedback import FeedbackExporter, Tidy, clean
 
-    c.HTMLExporter.sanitize_html = True  # formgrader, too, shows what a learner has written
+    # formgrader shows what a learner has written, too: its template cleans no text, but calls this filter
+    c.HTMLExporter.sanitize_html = True
+    c.HTMLExporter.filters = {"strip_files_prefix": clean, "clean_html": clean}
     c.HTMLExporter.exclude_anchor_links = True
     c.GenerateFeedback.exporter_class = FeedbackExporter
     c.GenerateFeedback.preprocessors = [GetGrades, Tidy, CSSHTMLHeaderPreprocessor]
