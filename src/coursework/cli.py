@@ -200,7 +200,7 @@ def report(
     if csv:
         sys.stdout.write(reporting.as_csv(results))
     else:
-        console.print(reporting.table(results))
+        console.print(*reporting.tables(results), sep="\n")
 
 
 @command(rich_help_panel="Instructors")
@@ -304,9 +304,9 @@ def _mark_class(course: Course, whats: list[Assignment], student: str | None, ag
 
 
 def _show(course: Course, results: list[Any]) -> None:
-    from coursework.report import table
+    from coursework.report import tables
 
-    console.print(table(results))
+    console.print(*tables(results), sep="\n")
     before = sum(result.before for result in results)
     if before:
         console.print(f"{before} of these had been marked before and have not changed.")

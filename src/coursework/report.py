@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rich.table import Table
 
@@ -18,18 +18,20 @@ def collect(course: Course, assignments: Iterable[Assignment]) -> list[Result]:
     return [Result(who, what, app.marks(what, who)) for what in assignments for who in students(course, what)]
 
 
-def table(results: list[Result], title: str = "Marks") -> Table:
-    """A row a student, a column an assignment, and the sum. "-" stands for what is not marked."""
-    names = list(dict.fromkeys(result.what.name for result in results))
-    shown = Table(title=title, title_justify="left")
-    shown.add_column("student", overflow="fold")
-    for name in [*names, "sum"]:
-        shown.add_column(name, justify="right")
-    for student, row in by_student(results).items():
-        marks = [row[name].mark if name in row else None for name in names]
-        texts = ["-" if mark is None else f"{mark:g}" for mark in marks]
-        shown.add_row(student, *texts, f"{sum(mark or 0 for mark in marks):g}")
-    return shown
+def tables(results: list[Result]) -> Iterator[Table]:
+    """A table a unit: a row a student, its lab, its quiz, and their sum; "-" is what is not marked."""
+    for slug in dict.fromkeys(result.what.slug for result in results):
+        unit = [result for result in results if result.what.slug == slug]
+        kinds = sorted({result.what.kind for result in unit})
+        shown = Table(title=slug, title_justify="left")
+        shown.add_column("student", overflow="fold")
+        for name in [*kinds, "sum"]:
+            shown.add_column(name, justify="right")
+        for student, row in by_student(unit).items():
+            marks = {result.what.kind: result.mark for result in row.values()}
+            texts = ["-" if marks.get(kind) is None else f"{marks[kind]:g}" for kind in kinds]
+            shown.add_row(student, *texts, f"{sum(mark or 0 for mark in marks.values()):g}")
+        yield shown
 
 
 def by_student(results: list[Result]) -> dict[str, dict[str, Result]]:
