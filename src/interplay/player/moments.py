@@ -2,7 +2,7 @@
 
 =========  =================================================================================================
 fault      a fault starts or ends (the trace's markers)
-queue      a queue builds up: it reaches 12, or 4 for each worker, and 3 s later is at least half of that
+queue      a queue builds up: it reaches 12, or one for each worker, and 3 s later is at least half of that
 full       a queue is full: the first rejection after two seconds without one
 breaker    a circuit breaker opens, half-opens or closes
 budget     a retry budget is spent: less than one token is left
@@ -80,7 +80,7 @@ def _faults(tables: Tables) -> Iterator[Moment]:
 def _queues(tables: Tables) -> Iterator[Moment]:
     for node in tables.services:
         name, workers = tables.nodes[node].name, tables.nodes[node].workers or 1
-        many = max(12, 4 * workers)
+        many = max(12, workers)
         times, values = tables.gauge(node, QUEUE)
         armed = True
         for time, value in zip(times.tolist(), values.tolist(), strict=True):
