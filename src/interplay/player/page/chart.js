@@ -48,7 +48,7 @@ function panelsFor(sights, difference) {
       title: `Calls to ${one.nodes[node].name}`, unit: "/s", height: 60,
       areas: beside ? [] : [{ className: "ip-area-first", low: zero, high: first }, { className: "ip-area-again", low: first, high: all }],
       lines: beside ? sights.map((s, k) => line(s, k, name(s), "ip-line-again", s.measures.first[node].map((f, i) => f + s.measures.again[node][i])))
-        : [line(one, 0, "retries", "ip-line-again", m.again[node]), line(one, 0, "first tries", "ip-line-first", first)].map((l, k) => ({ ...l, hidden: k === 0, key: k ? "ip-key-first" : "ip-key-again" })),
+        : [line(one, 0, "retries", "ip-line-again", m.again[node]), line(one, 0, "first tries", "ip-line-first", first)].map((l, k) => ({ ...l, hidden: k === 0, key: k ? "ip-key-first" : "ip-key-again" })).filter((l) => !l.hidden || Math.max(...l.values) > 0),
     });
     const crowded = Object.keys(m.queue).filter((i) => sights.some((s) => Math.max(...s.measures.queue[i]) >= 3)).slice(0, 3);
     const waits = (crowded.length ? crowded : [String(node)]).flatMap((i, nth) => sights.map((s, k) => {
