@@ -47,7 +47,7 @@ class Coalesce:
 
 
 def expires(now: float, ttl: float, spread: float, u: float) -> float:
-        """`who` waits no longer. Returns the follower that must lead now, or None: nothing changes."""
+    """When an entry of `now` is no longer fresh: after ttl seconds, less up to `spread` of it by chance.
 
     Entries made at the same moment then do not all expire at the same moment.
     """

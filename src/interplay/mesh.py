@@ -1,7 +1,7 @@
 """A service mesh's policy: what the sidecar of a caller does with each call, written down as data.
 
-The callers' code knows nothing of it. An operator changes the data, and the sidecars follow. The names are this
-library's; times are in seconds, shares between 0 and 1.
+The callers' code knows nothing of it. An operator changes the data, and the sidecars follow. The names are
+this library's; times are in seconds, shares between 0 and 1.
 """
 
 from __future__ import annotations
