@@ -1,4 +1,4 @@
-"""The network: every message takes some time, and a share of them never arrives."""
+"""The network: every message takes some time, a share of them never arrives, and links can be cut."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import simpy
 from simpy.events import Timeout
 
 from .arguments import number
-from .streams import Distribution, Streams
+from .streams import Constant, Distribution, Streams
 from .trace import Trace
 
 
@@ -21,9 +21,11 @@ class Network:
         self, env: simpy.Environment, streams: Streams, trace: Trace, delay: Distribution, loss: float = 0.0
     ) -> None:
         self.env = env
-        self.trace = trace
         self.loss = number("loss", loss, least=0, most=1)
+        self.cut: list[frozenset[int]] = []  # pairs of nodes that do not reach each other now
+        self._record = trace.messages.append
         self._delay = streams.draws("network delay", delay)
+        self._constant = float(delay.value) if isinstance(delay, Constant) else None
         self._luck = streams.generator("network loss").random
 
     def send(
@@ -31,9 +33,12 @@ class Network:
     ) -> None:
         """Deliver a message after its delay: calls `deliver(event)` unless it is lost."""
         now = self.env.now
-        delay = self._delay()
-        if self.loss and self._luck() < self.loss:
-            self.trace.messages.append((now, math.inf, source, target, kind, attempt, request))
+        delay = self._constant if self._constant is not None else self._delay()
+        if (self.loss and self._luck() < self.loss) or (self.cut and frozenset((source, target)) in self.cut):
+            self._record((now, math.inf, source, target, kind, attempt, request))
             return
-        self.trace.messages.append((now, now + delay, source, target, kind, attempt, request))
-        Timeout(self.env, delay).callbacks.append(deliver)
+        self._record((now, now + delay, source, target, kind, attempt, request))
+        if self._constant == 0:
+            deliver(None)
+        else:
+            Timeout(self.env, delay).callbacks.append(deliver)
