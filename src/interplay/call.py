@@ -33,7 +33,7 @@ class Request:
 class Call(Request):
     """One attempt, as the called service sees it. Its `span` is the parent of the calls that it makes."""
 
-    __slots__ = ("arrived", "attempt", "caller", "parent", "reply", "service", "started")
+    __slots__ = ("arrived", "attempt", "caller", "extra", "parent", "reply", "service", "started")
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class Call(Request):
         attempt: int,
         expires: float,
         reply: PendingReply,
+        extra: float = 0.0,
     ) -> None:
         self.number = request.number
         self.parent = request.span
@@ -54,6 +55,7 @@ class Call(Request):
         self.caller = caller
         self.service = service
         self.attempt = attempt
+        self.extra = extra
         self.reply: PendingReply | None = reply  # None once it has been answered
         self.arrived = self.started = math.nan
 

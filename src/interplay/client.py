@@ -73,6 +73,7 @@ class Client:
 
     Each attempt may take `deadline` seconds, the whole call `total` seconds. With `propagate`, neither
     outlasts what the request itself has left. With `cancel`, a service is told when its caller has left.
+    `overhead` is what two sidecars, or a proxy, add to each message (s).
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Client:
         bulkhead: Slots | None = None,
         breaker: Breaker | None = None,
         hedge: Hedging | None = None,
+        overhead: float = 0.0,
     ) -> None:
         self.sim, self.env, self.caller = sim, sim.env, caller
         self.replicas = service if isinstance(service, Replicas) else None
@@ -101,6 +103,7 @@ class Client:
         self.retry = retry if retry is not None else Retry(attempts=1)
         self.limit, self.throttle, self.bulkhead, self.breaker = limit, throttle, bulkhead, breaker
         self.hedge = hedge
+        self.overhead = number("overhead", overhead, least=0)
         self._guarded = any(guard is not None for guard in (limit, throttle, bulkhead, breaker))
         self._plain = hedge is None and self.replicas is None and not cancel
         self._breaker_was = 0
@@ -222,9 +225,10 @@ class Client:
         now, service = self.env.now, self.service
         if self.replicas is not None:
             service = self.replicas.choose(now, self._chance, but)
-        call = Call(request, self.caller, service, attempt, now + patience, reply)
+        extra = self.overhead
+        call = Call(request, self.caller, service, attempt, now + patience, reply, extra)
         self.sim.network.send(
-            self.caller, service.node, kind, attempt, request.number, lambda _: service.receive(call)
+            self.caller, service.node, kind, attempt, request.number, lambda _: service.receive(call), extra
         )
         return call
 

@@ -20,7 +20,7 @@ class Hedge:
     Source: J. Dean, L. A. Barroso, The Tail at Scale, CACM 56 (2013).
     """
 
-    def __init__(self, after: float, share: float = 0.05, *, burst: float = 1.0) -> None:
+    def __init__(self, after: float, share: float = 0.05, *, burst: float = 10.0) -> None:
         self.after = number("after", after, least=0)
         self.share = number("share", share, least=0, most=1)
         self._budget = RetryBudget(share, burst=burst)

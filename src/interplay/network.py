@@ -29,16 +29,23 @@ class Network:
         self._luck = streams.generator("network loss").random
 
     def send(
-        self, source: int, target: int, kind: int, attempt: int, request: int, deliver: Callable[[Any], None]
+        self,
+        source: int,
+        target: int,
+        kind: int,
+        attempt: int,
+        request: int,
+        deliver: Callable[[Any], None],
+        extra: float = 0.0,
     ) -> None:
-        """Deliver a message after its delay: calls `deliver(event)` unless it is lost."""
+        """Deliver a message after its delay, and `extra` seconds: calls `deliver(event)` unless it is lost."""
         now = self.env.now
-        delay = self._constant if self._constant is not None else self._delay()
+        delay = extra + (self._constant if self._constant is not None else self._delay())
         if (self.loss and self._luck() < self.loss) or (self.cut and frozenset((source, target)) in self.cut):
             self._record((now, math.inf, source, target, kind, attempt, request))
             return
         self._record((now, now + delay, source, target, kind, attempt, request))
-        if self._constant == 0:
+        if delay == 0:
             deliver(None)
         else:
             Timeout(self.env, delay).callbacks.append(deliver)

@@ -152,6 +152,7 @@ class Service:
             call.attempt,
             call.number,
             lambda _: reply.settle(status, call),
+            call.extra,
         )
 
     def cancel(self, call: Call) -> None:
