@@ -38,7 +38,7 @@ class Network:
         deliver: Callable[[Any], None],
         extra: float = 0.0,
     ) -> None:
-        """Deliver a message after its delay, and `extra` seconds: calls `deliver(event)` unless it is lost."""
+        """Deliver a message after its delay and `extra` seconds: `deliver(event)`, unless it is lost."""
         now = self.env.now
         delay = extra + (self._constant if self._constant is not None else self._delay())
         if (self.loss and self._luck() < self.loss) or (self.cut and frozenset((source, target)) in self.cut):
