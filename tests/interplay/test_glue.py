@@ -178,7 +178,7 @@ def shops():
 def test_the_critical_path_is_the_latency(run):
     ended = [row for row in run.trace.requests if not math.isnan(row[2])]
     assert len(ended) > 300
-    for number, start, end, *_ in ended:
+    for number, start, end, *_ in ended[:300]:
         path = critical_path(run.trace, number)
         assert path[0].start == start
         assert path[-1].end == end
