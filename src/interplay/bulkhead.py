@@ -30,7 +30,7 @@ class Bulkhead:
         self.inside += 1
         return True
 
-    def leave(self, now: float, latency: float = 0.0, ok: bool = True) -> None:
+    def leave(self, now: float, latency: float = 0.0, ok: bool | None = True) -> None:
         """Give a slot back, however the call went (`latency` and `ok` are for throttle.ConcurrencyLimit).
 
         Raises RuntimeError when nobody is inside.

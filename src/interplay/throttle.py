@@ -81,12 +81,15 @@ class ConcurrencyLimit:
         self.inside += 1
         return True
 
-    def leave(self, now: float, latency: float, ok: bool) -> None:
-        """Give the slot back, and learn from how the call went. RuntimeError when nobody is inside."""
+    def leave(self, now: float, latency: float, ok: bool | None) -> None:
+        """Give the slot back, and learn from how the call went, or nothing when none was made (`ok` is None).
+
+        Raises RuntimeError when nobody is inside.
+        """
         if self.inside == 0:
             raise RuntimeError("leave() without enter(): a slot can only be given back once.")
-        if not ok or latency > self.slow:
+        if ok is not None and (not ok or latency > self.slow):
             self.limit = max(1, min(self.limit - 1, int(self.limit * self.ratio)))
-        elif 2 * self.inside >= self.limit:
+        elif ok and 2 * self.inside >= self.limit:
             self.limit = min(self.most, self.limit + 1)
         self.inside -= 1

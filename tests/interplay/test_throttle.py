@@ -125,6 +125,13 @@ def test_the_limit_stays_within_its_bounds():
     assert limit.enter(0), "one may always try"
 
 
+def test_a_call_that_was_not_made_teaches_nothing():
+    limit = ConcurrencyLimit(1)
+    assert limit.enter(0)
+    limit.leave(0, 0.0, None)
+    assert (limit.limit, limit.inside) == (1, 0)
+
+
 def test_a_slot_cannot_be_given_back_twice():
     with pytest.raises(RuntimeError, match="leave"):
         ConcurrencyLimit().leave(0, 0.1, True)
