@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import simpy
-from simpy.events import PENDING, Event, Timeout
+from simpy.events import PENDING, Event
 
-from .trace import TIMEOUT
+from .clock import After
+from .trace import OPEN, TIMEOUT
 
 if TYPE_CHECKING:
     from .service import Service
+
+
+Answer = Callable[[int, "Call"], None]
 
 
 class Request:
@@ -33,7 +37,7 @@ class Request:
 class Call(Request):
     """One attempt, as the called service sees it. Its `span` is the parent of the calls that it makes."""
 
-    __slots__ = ("arrived", "attempt", "caller", "extra", "parent", "reply", "service", "started")
+    __slots__ = ("answer", "arrived", "attempt", "caller", "extra", "parent", "service", "started", "status")
 
     def __init__(
         self,
@@ -42,7 +46,7 @@ class Call(Request):
         service: Service,
         attempt: int,
         expires: float,
-        reply: PendingReply,
+        answer: Answer,
         extra: float = 0.0,
     ) -> None:
         self.number = request.number
@@ -56,8 +60,16 @@ class Call(Request):
         self.service = service
         self.attempt = attempt
         self.extra = extra
-        self.reply: PendingReply | None = reply  # None once it has been answered
-        self.arrived = self.started = math.nan
+        self.answer = answer
+        self.status = OPEN  # until it is answered
+
+    def reached(self, _: Any) -> None:
+        """The call is there."""
+        self.service.receive(self)
+
+    def returned(self, _: Any) -> None:
+        """The answer is there."""
+        self.answer(self.status, self)
 
 
 class Reply(NamedTuple):
@@ -114,7 +126,7 @@ class Expiry:
         self._waiting.append((self.env.now + self.patience, reply))
         if not self._armed:
             self._armed = True
-            Timeout(self.env, self.patience).callbacks.append(self._ring)
+            After(self.env, self.patience, self._ring)
 
     def _ring(self, _: Event) -> None:
         now, waiting = self.env.now, self._waiting
@@ -126,6 +138,6 @@ class Expiry:
                 waiting.popleft()
                 reply.settle(TIMEOUT)
             else:
-                Timeout(self.env, due - now).callbacks.append(self._ring)
+                After(self.env, due - now, self._ring)
                 return
         self._armed = False

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from simpy.events import Event, Timeout
 
 from .arguments import number
-from .call import Call, Expiry, PendingReply, Reply, Request
-from .journey import drive
+from .call import Answer, Call, Expiry, PendingReply, Reply, Request
+from .clock import After
 from .replicas import Replicas
 from .retry import Retry
 from .service import Service
@@ -106,23 +106,25 @@ class Client:
         self.overhead = number("overhead", overhead, least=0)
         self._guarded = any(guard is not None for guard in (limit, throttle, bulkhead, breaker))
         self._plain = hedge is None and self.replicas is None and not cancel
+        self.once = not self._guarded and self.retry.attempts == 1 and self.retry.budget is None
+        self._waits = deadline is not None or total is not None or propagate or not self._plain
         self._breaker_was = 0
         self._expiry = None if deadline is None else Expiry(sim.env, self.deadline)
         name = f"{sim.trace.nodes[caller].name} to {self.service.name}"
         self._u = sim.streams.generator(f"{name} backoff").random
         self._chance = sim.streams.generator(f"{name} choice").random
 
-    def begin(self, request: Request, done: Callable[[Reply], None]) -> None:
-        """Call the service, and `done(reply)` at the end. The quick way for one attempt without guards."""
-        if self._guarded or self.retry.attempts > 1 or self.retry.budget is not None:
-            drive(self.call(request), done)
+    def begin(self, request: Request, done: Callable[[int, Request], None]) -> None:
+        """Call `once`, and `done(status, request)` at the end: the short way for whom that is all."""
+        if not self._waits:
+            self._send(request, 1, REQUEST, math.inf, done, None)
             return
         leaves = self.env.now + self.total
         reply = self._attempt(request, 1, min(leaves, request.expires) if self.propagate else leaves)
         if reply.callbacks is None:
-            done(Reply(STATUSES[reply._value], 1))
+            done(reply._value, request)
         else:
-            reply.callbacks.append(lambda event: done(Reply(STATUSES[event._value], 1)))
+            reply.callbacks.append(lambda event: done(event._value, request))
 
     def call(self, request: Request) -> Generator[Event, Any, Reply]:
         """Call the service for this request: `reply = yield from client.call(request)`."""
@@ -150,7 +152,7 @@ class Client:
                 and not request.cancelled
                 and retry.allow(env.now)
             )
-            if budget is not None:
+            if budget is not None and self.sim.trace.watched:
                 self.sim.trace.states.append((env.now, self.caller, TOKENS, budget.tokens))
             if not again:
                 return Reply(STATUSES[status], attempt)
@@ -189,7 +191,7 @@ class Client:
     def _record_breaker(self) -> None:
         assert self.breaker is not None
         state = BREAKER_STATES[self.breaker.state]
-        if state != self._breaker_was:
+        if state != self._breaker_was and self.sim.trace.watched:
             self._breaker_was = state
             self.sim.trace.states.append((self.env.now, self.caller, BREAKER, state))
 
@@ -203,12 +205,12 @@ class Client:
                 reply.settle(TIMEOUT)
                 return reply
         kind = REQUEST if attempt == 1 else RETRY
-        first = self._send(request, attempt, kind, patience, reply, None)
+        first = self._send(request, attempt, kind, patience, reply.settle, None)
         if patience == self.deadline:
             if self._expiry is not None:
                 self._expiry.watch(reply)
         else:
-            Timeout(self.env, patience).callbacks.append(lambda _: reply.settle(TIMEOUT))
+            After(self.env, patience, lambda _: reply.settle(TIMEOUT))
         if not self._plain:
             self._watch(request, first, patience, reply)
         return reply
@@ -219,17 +221,14 @@ class Client:
         attempt: int,
         kind: int,
         patience: float,
-        reply: PendingReply,
+        answer: Answer,
         but: Service | None,
     ) -> Call:
         now, service = self.env.now, self.service
         if self.replicas is not None:
             service = self.replicas.choose(now, self._chance, but)
-        extra = self.overhead
-        call = Call(request, self.caller, service, attempt, now + patience, reply, extra)
-        self.sim.network.send(
-            self.caller, service.node, kind, attempt, request.number, lambda _: service.receive(call), extra
-        )
+        call = Call(request, self.caller, service, attempt, now + patience, answer, self.overhead)
+        self.sim.network.send(self.caller, service.node, kind, call, call.reached)
         return call
 
     def _watch(self, request: Request, first: Call, patience: float, reply: PendingReply) -> None:
@@ -239,7 +238,7 @@ class Client:
         def late(_: Any) -> None:
             if not reply.triggered and hedge is not None and hedge.allow(self.env.now):
                 left = patience - hedge.after
-                calls.append(self._send(request, first.attempt, HEDGE, left, reply, first.service))
+                calls.append(self._send(request, first.attempt, HEDGE, left, reply.settle, first.service))
 
         def stop() -> None:
             reply.settle(TIMEOUT)
@@ -257,13 +256,11 @@ class Client:
         if hedge is not None:
             hedge.request(self.env.now)
             if hedge.after < patience:
-                Timeout(self.env, hedge.after).callbacks.append(late)
+                After(self.env, hedge.after, late)
         if self.cancel:
             request.stop = [*request.stop, stop]
         reply.callbacks.append(settled)
 
     def _cancel(self, call: Call) -> None:
         service = call.service
-        self.sim.network.send(
-            self.caller, service.node, CANCEL, call.attempt, call.number, lambda _: service.cancel(call)
-        )
+        self.sim.network.send(self.caller, service.node, CANCEL, call, lambda _: service.cancel(call))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import simpy
-from simpy.events import Timeout
-
 from .arguments import number
-from .streams import Constant, Distribution, Streams
+from .clock import After
+from .streams import Distribution, Streams
 from .trace import Trace
+
+if TYPE_CHECKING:
+    from .call import Call
 
 
 class Network:
@@ -23,29 +25,24 @@ class Network:
         self.env = env
         self.loss = number("loss", loss, least=0, most=1)
         self.cut: list[frozenset[int]] = []  # pairs of nodes that do not reach each other now
-        self._record = trace.messages.append
+        self._record = trace.messages.append if trace.watched else None
         self._delay = streams.draws("network delay", delay)
-        self._constant = float(delay.value) if isinstance(delay, Constant) else None
         self._luck = streams.generator("network loss").random
 
-    def send(
-        self,
-        source: int,
-        target: int,
-        kind: int,
-        attempt: int,
-        request: int,
-        deliver: Callable[[Any], None],
-        extra: float = 0.0,
-    ) -> None:
-        """Deliver a message after its delay and `extra` seconds: `deliver(event)`, unless it is lost."""
-        now = self.env.now
-        delay = extra + (self._constant if self._constant is not None else self._delay())
-        if (self.loss and self._luck() < self.loss) or (self.cut and frozenset((source, target)) in self.cut):
-            self._record((now, math.inf, source, target, kind, attempt, request))
+    def send(self, source: int, target: int, kind: int, call: Call, deliver: Callable[[Any], None]) -> None:
+        """Deliver a message of this call after its delay: `deliver(event)`, unless it is lost."""
+        delay = call.extra + self._delay()
+        lost = (self.loss or self.cut) and self._loses(source, target)
+        if self._record is not None:
+            now = self.env.now
+            arrives = math.inf if lost else now + delay
+            self._record((now, arrives, source, target, kind, call.attempt, call.number))
+        if lost:
             return
-        self._record((now, now + delay, source, target, kind, attempt, request))
         if delay == 0:
             deliver(None)
         else:
-            Timeout(self.env, delay).callbacks.append(deliver)
+            After(self.env, delay, deliver)
+
+    def _loses(self, source: int, target: int) -> bool:
+        return self._luck() < self.loss or frozenset((source, target)) in self.cut

@@ -20,48 +20,45 @@ class Fifo:
     def __init__(self, *, drop_expired: bool = False) -> None:
         self.drop_expired = drop_expired
         self.dropped: list[Any] = []
-        self._calls: deque[Any] = deque()
+        self.calls: Any = deque()  # what waits; empty is false
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return len(self.calls)
 
     def put(self, call: Any, now: float) -> None:
-        self._calls.append(call)
+        self.calls.append(call)
 
     def take(self, now: float) -> Any | None:
-        while self._calls:
-            call = self._next(now)
-            if not self._useless(call, now):
+        while self.calls:
+            call = self._next()
+            if not (self.drop_expired and now >= call.expires):
                 return call
             self.dropped.append(call)
         return None
 
-    def _next(self, now: float) -> Any:
-        return self._calls.popleft()
-
-    def _useless(self, call: Any, now: float) -> bool:
-        return self.drop_expired and now >= call.expires
+    def _next(self) -> Any:
+        return self.calls.popleft()
 
     def remove(self, call: Any) -> bool:
         """Take out a call that was cancelled; False if it is not here."""
         try:
-            self._calls.remove(call)
+            self.calls.remove(call)
         except ValueError:
             return False
         return True
 
     def clear(self) -> list[Any]:
         """Everything that waited, as after a crash."""
-        calls = list(self._calls)
-        self._calls.clear()
+        calls = list(self.calls)
+        self.calls.clear()
         return calls
 
 
 class Lifo(Fifo):
     """Last in, first out: the newest caller is the likeliest to be still there; the oldest may starve."""
 
-    def _next(self, now: float) -> Any:
-        return self._calls.pop()
+    def _next(self) -> Any:
+        return self.calls.pop()
 
 
 class AdaptiveLifo(Fifo):
@@ -74,8 +71,8 @@ class AdaptiveLifo(Fifo):
         super().__init__(drop_expired=drop_expired)
         self.normal = number("normal", normal, least=0)
 
-    def _next(self, now: float) -> Any:
-        return self._calls.pop() if len(self._calls) > self.normal else self._calls.popleft()
+    def _next(self) -> Any:
+        return self.calls.pop() if len(self.calls) > self.normal else self.calls.popleft()
 
 
 class ControlledDelay(Fifo):
@@ -92,16 +89,19 @@ class ControlledDelay(Fifo):
         self._last_empty = 0.0
 
     def put(self, call: Any, now: float) -> None:
-        if not self._calls:
+        if not self.calls:
             self._last_empty = now
         super().put(call, now)
 
-    def _useless(self, call: Any, now: float) -> bool:
-        standing = now - self._last_empty > self.interval
-        limit = self.target if standing else self.interval
-        if not self._calls:
-            self._last_empty = now
-        return now - call.arrived > limit or super()._useless(call, now)
+    def take(self, now: float) -> Any | None:
+        while (call := super().take(now)) is not None:
+            standing = now - self._last_empty > self.interval
+            if not self.calls:
+                self._last_empty = now
+            if now - call.arrived <= (self.target if standing else self.interval):
+                return call
+            self.dropped.append(call)
+        return None
 
 
 class Priority(Fifo):
@@ -109,32 +109,24 @@ class Priority(Fifo):
 
     def __init__(self, *, drop_expired: bool = False) -> None:
         super().__init__(drop_expired=drop_expired)
-        self._heap: list[tuple[float, int, Any]] = []
+        self.calls: list[tuple[float, int, Any]] = []  # a heap
         self._count = 0
-
-    def __len__(self) -> int:
-        return len(self._heap)
 
     def put(self, call: Any, now: float) -> None:
         self._count += 1
-        heapq.heappush(self._heap, (call.priority, self._count, call))
+        heapq.heappush(self.calls, (call.priority, self._count, call))
 
-    def take(self, now: float) -> Any | None:
-        while self._heap:
-            call = heapq.heappop(self._heap)[2]
-            if not self._useless(call, now):
-                return call
-            self.dropped.append(call)
-        return None
+    def _next(self) -> Any:
+        return heapq.heappop(self.calls)[2]
 
     def remove(self, call: Any) -> bool:
-        kept = [row for row in self._heap if row[2] is not call]
-        found = len(kept) < len(self._heap)
-        self._heap = kept
-        heapq.heapify(self._heap)
+        kept = [row for row in self.calls if row[2] is not call]
+        found = len(kept) < len(self.calls)
+        self.calls = kept
+        heapq.heapify(self.calls)
         return found
 
     def clear(self) -> list[Any]:
-        calls = [row[2] for row in sorted(self._heap)]
-        self._heap.clear()
+        calls = [row[2] for row in sorted(self.calls)]
+        self.calls.clear()
         return calls

@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from simpy.events import Timeout
-
 from .arguments import number, refuse, whole
+from .clock import After
 from .journey import drive
 from .queueing import Fifo
 from .streams import Distribution
@@ -41,6 +40,8 @@ class Service:
         queue: Fifo | None = None,
     ) -> None:
         self.sim, self.env, self.trace, self.name = sim, sim.env, sim.trace, name
+        self._next_span, self._record, self._send = sim.next_span, sim.trace.spans.append, sim.network.send
+        self._watched = sim.trace.watched
         self.workers = whole("workers", workers, least=1)
         self.capacity = number("capacity", capacity, least=0)
         if not hasattr(time, "sample"):
@@ -73,93 +74,109 @@ class Service:
 
     def receive(self, call: Call) -> None:
         """A call arrives: serve it, let it wait, or refuse it."""
-        env, queue = self.env, self.queue
-        call.arrived = env.now
-        if self.crashed:
-            self._refuse(call, ERROR)
+        call.arrived = now = self.env.now
+        if self.crashed or call.cancelled:
+            self._refuse(call, ERROR if self.crashed else TIMEOUT)
         elif self.busy < self.workers and not self.holding:
             self.busy += 1
-            self.trace.states.append((env.now, self.node, BUSY, self.busy))
-            self._start(call)
-        elif len(queue) < self.capacity:
-            queue.put(call, env.now)
-            self.trace.states.append((env.now, self.node, QUEUE, len(queue)))
+            if self._watched:
+                self._note(BUSY, self.busy, now)
+            self._start(call, now)
+        elif len(self.queue.calls) < self.capacity:
+            self.queue.put(call, now)
+            if self._watched:
+                self._note(QUEUE, len(self.queue), now)
         else:
             self._refuse(call, REJECTED)
 
-    def _start(self, call: Call) -> None:
-        call.started = self.env.now
-        call.span = span = self.sim.next_span()
+    def _start(self, call: Call, now: float) -> None:
+        call.started = now
+        call.span = span = self._next_span()
         duration = self._time()
         for factor in self.slowness:
             duration *= factor
         self._working[span] = call
+        After(self.env, duration, self._served, call)
 
-        def served(_: Any) -> None:
-            if span not in self._working:
-                return  # it was lost in a crash, or cancelled
-            if self.failing and any(self._luck() < share for share in self.failing):
-                self._finish(call, ERROR)
-            elif self.calls is None:
-                self._finish(call, OK)
-            else:
-                drive(self.calls(call), answered)
+    def _served(self, event: Any) -> None:
+        call = event._value
+        if call.span not in self._working:
+            return  # it was lost in a crash, or cancelled
+        if self.failing and any(self._luck() < share for share in self.failing):
+            self._finish(call, ERROR)
+        elif self.calls is None:
+            self._finish(call, OK)
+        else:
+            drive(self.calls(call), lambda reply: self._answered(call, reply))
 
-        def answered(reply: Any) -> None:
-            if span in self._working:
-                self._finish(call, OK if reply is None or reply.ok else ERROR)
-
-        Timeout(self.env, duration).callbacks.append(served)
+    def _answered(self, call: Call, reply: Any) -> None:
+        if call.span in self._working:
+            self._finish(call, OK if reply is None or reply.ok else ERROR)
 
     def _finish(self, call: Call, status: int) -> None:
+        """The worker takes the next call, and this one's answer goes out."""
+        now = self.env.now
         del self._working[call.span]
-        self._end(call, status)
-        self._next()
+        self._next(now)
+        self._end(call, status, now)
 
-    def _next(self) -> None:
+    def _next(self, now: float) -> None:
         """A worker is free: it takes the next call that is worth it."""
-        queue, now = self.queue, self.env.now
-        if len(queue) and not self.holding:
+        queue = self.queue
+        if queue.calls and not self.holding:
             call = queue.take(now)
-            for useless in queue.dropped:
-                useless.started = math.nan
-                useless.span = self.sim.next_span()
-                self._end(useless, REJECTED)
-            queue.dropped.clear()
-            self.trace.states.append((now, self.node, QUEUE, len(queue)))
+            if self._watched:
+                self._note(QUEUE, len(queue), now)
+            if queue.dropped:
+                self._drop(now)
             if call is not None:
-                self._start(call)
+                self._start(call, now)
                 return
         self.busy -= 1
-        self.trace.states.append((now, self.node, BUSY, self.busy))
+        if self._watched:
+            self._note(BUSY, self.busy, now)
+
+    def _drop(self, now: float) -> None:
+        """Tell the callers whose calls the queue has thrown away."""
+        useless, self.queue.dropped = self.queue.dropped, []
+        for call in useless:
+            call.started = math.nan
+            call.span = self._next_span()
+            self._end(call, REJECTED, now)
+
+    def _note(self, gauge: int, value: float, now: float) -> None:
+        if self._watched:
+            self.trace.states.append((now, self.node, gauge, value))
 
     def _refuse(self, call: Call, status: int) -> None:
-        call.span = self.sim.next_span()
+        call.span = self._next_span()
         call.started = call.arrived
-        self._end(call, status)
+        self._end(call, status, self.env.now)
 
-    def _end(self, call: Call, status: int) -> None:
+    def _end(self, call: Call, status: int, now: float) -> None:
         """Record the span, and answer unless the caller has said that it left."""
-        row = (call.number, call.span, call.parent, self.node, call.arrived, call.started, self.env.now)
-        self.trace.spans.append((*row, status, call.attempt))
-        reply, call.reply = call.reply, None
-        if reply is None or call.cancelled:
-            return
-        self.sim.network.send(
-            self.node,
-            call.caller,
-            ANSWER[status],
-            call.attempt,
-            call.number,
-            lambda _: reply.settle(status, call),
-            call.extra,
+        self._record(
+            (
+                call.number,
+                call.span,
+                call.parent,
+                self.node,
+                call.arrived,
+                call.started,
+                now,
+                status,
+                call.attempt,
+            )
         )
+        if call.status == OPEN and not call.cancelled:
+            call.status = status
+            self._send(self.node, call.caller, ANSWER[status], call, call.returned)
 
     def cancel(self, call: Call) -> None:
         """The caller has left, and says so: stop waiting or working for it, and tell whom it called."""
         call.cancelled = True
         if self.queue.remove(call):
-            self.trace.states.append((self.env.now, self.node, QUEUE, len(self.queue)))
+            self._note(QUEUE, len(self.queue), self.env.now)
             self._refuse(call, TIMEOUT)
         elif call.span in self._working:
             self._finish(call, TIMEOUT)
@@ -196,31 +213,32 @@ class Service:
 
     def _record_up(self) -> None:
         up = 0.0 if not self.healthy else 0.5 if self.slowness or self.failing else 1.0
-        self.trace.states.append((self.env.now, self.node, UP, up))
+        self._note(UP, up, self.env.now)
 
     def _resume(self) -> None:
         for _ in range(min(self.workers - self.busy, len(self.queue))):
             if len(self.queue) and not self.holding:
                 self.busy += 1
-                self.trace.states.append((self.env.now, self.node, BUSY, self.busy))
-                self._next()
+                self._note(BUSY, self.busy, self.env.now)
+                self._next(self.env.now)
 
     def _crash(self) -> None:
         """Everything in work and in the queue is lost; the callers' connections break."""
         lost, waiting = list(self._working.values()), self.queue.clear()
         self._working.clear()
+        now = self.env.now
         self.busy = 0
-        self.trace.states.append((self.env.now, self.node, BUSY, 0))
-        self.trace.states.append((self.env.now, self.node, QUEUE, 0))
+        self._note(BUSY, 0, now)
+        self._note(QUEUE, 0, now)
         for call in waiting:
-            call.started, call.span = self.env.now, self.sim.next_span()
+            call.started, call.span = now, self._next_span()
         for call in lost + waiting:
-            self._end(call, ERROR)
+            self._end(call, ERROR, now)
 
     def close(self) -> None:
         """At the end of a run: record what is still in work or waiting as open spans."""
         for call in self.queue.clear():
-            call.started, call.span = math.nan, self.sim.next_span()
+            call.started, call.span = math.nan, self._next_span()
             self._working[call.span] = call
         for call in self._working.values():
             row = (call.number, call.span, call.parent, self.node, call.arrived, call.started, math.nan)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
-import simpy
 from simpy.events import Timeout
 
 from .arguments import number, one_of, refuse
 from .call import Reply, Request
+from .clock import After, Clock
 from .client import Client
 from .journey import drive
 from .network import Network
@@ -51,7 +52,7 @@ class Simulation:
         users: str = "web",
         record: str = "everything",
     ) -> None:
-        self.env = simpy.Environment()
+        self.env = Clock()
         self.streams = Streams(seed)
         self.trace = Trace(one_of("record", record, ("everything", "spans")))
         self.trace.nodes.append(Node(users, "users", None))
@@ -59,7 +60,7 @@ class Simulation:
         self.services: dict[str, Service] = {}
         self._open: dict[int, float] = {}
         self._numbers = 0
-        self._spans = 0
+        self.next_span = self._number_spans().__next__
         self._sources: Counter[str] = Counter()
         self._ended = False
 
@@ -117,35 +118,41 @@ class Simulation:
         number("start", start, least=0)
         number("end", end, least=start)
         self._sources["users"] += 1
+        env = self.env
         between = self.streams.draws(f"arrivals {self._sources['users']}", Exponential(1 / rate))
 
-        def arrivals() -> Generator[Any, Any, None]:
-            if start:
-                yield Timeout(self.env, start)
-            while True:
-                yield Timeout(self.env, between())
-                if self.env.now >= end:
-                    return
-                self.arrive(journey, patience, priority)
+        def wait_for_next(_: Any) -> None:
+            After(env, between(), arrival)
 
-        self.env.process(arrivals())
+        def arrival(event: Any) -> None:
+            if env.now < end:
+                self.arrive(journey, patience, priority)
+                wait_for_next(event)
+
+        After(env, start, wait_for_next)
 
     def arrive(self, journey: Journey | Client, patience: float = math.inf, priority: float = 0.0) -> None:
         """One user arrives now and makes this journey."""
         start = self.env.now
         self._numbers = n = self._numbers + 1
         self._open[n] = start
+        request = Request(n, start + patience, priority)
+        if isinstance(journey, Client) and journey.once:
+            journey.begin(request, self._leave)
+            return
 
         def done(reply: Any) -> None:
-            del self._open[n]
-            ended, attempts = (STATUS[reply.status], reply.attempts) if isinstance(reply, Reply) else (OK, 1)
-            self.trace.requests.append((n, start, self.env.now, ended, attempts))
+            if isinstance(reply, Reply):
+                self._leave(STATUS[reply.status], request, reply.attempts)
+            else:
+                self._leave(OK, request)
 
-        request = Request(n, start + patience, priority)
-        if isinstance(journey, Client):
-            journey.begin(request, done)
-        else:
-            drive(journey(request), done)
+        drive(journey.call(request) if isinstance(journey, Client) else journey(request), done)
+
+    def _leave(self, status: int, request: Request, attempts: int = 1) -> None:
+        """A user has what there is to have, and leaves."""
+        n = request.number
+        self.trace.requests.append((n, self._open.pop(n), self.env.now, status, attempts))
 
     def fault(
         self,
@@ -211,12 +218,11 @@ class Simulation:
             refuse("service", service, "one of " + ", ".join(map(repr, self.services)))
         return self.services[service]
 
-    def next_span(self) -> int:
-        """The number of the next span."""
-        self._spans += 1
-        if not self._spans % COMPACT_EVERY:
-            self.trace.compact()
-        return self._spans
+    def _number_spans(self) -> Iterator[int]:
+        for span in itertools.count(1):
+            if not span % COMPACT_EVERY:
+                self.trace.compact()
+            yield span
 
     def run(self, until: float, progress: Callable[[float], bool] | None = None, slices: int = 100) -> Run:
         """Run for `until` simulated seconds and return the result.
