@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from interplay import Constant, Exponential, Retry, Run, Simulation
 from simpy_twins import ATTEMPTS, BACKOFF, CHAIN, CHAIN_RATE, DEADLINE, NET, RATE, WORKERS
+
+from interplay import Constant, Exponential, Retry, Run, Simulation
 
 
 def queue(seed: int, workers: int, customers: int, record: str = "spans") -> tuple[int, float]:

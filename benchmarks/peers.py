@@ -118,7 +118,9 @@ def main() -> None:
         )
         for name in here:
             rows[name] += [str(ratios[name]), f"{mean(waits[name]):.2f}"]
-    text = table(("", "M/M/1", "mean wait (theory 4)", "M/M/4", "(theory .75)"), list(map(tuple, rows.values())))
+    text = table(
+        ("", "M/M/1", "mean wait (theory 4)", "M/M/4", "(theory .75)"), list(map(tuple, rows.values()))
+    )
     note = (
         f"CPU time as a multiple of interplay's with spans recorded, {SIZE} customers at a load of 0.8, median "
         f"(and middle half) of {rounds} rounds. Mean waits scatter: they are there to show that all simulate the "

@@ -109,7 +109,7 @@ def chain(seed: int, requests: int) -> tuple[int, int, int, float]:
         for attempt in range(1, ATTEMPTS + 1):
             reply, deadline = env.process(serve(name)), env.timeout(CHAIN[name][2])
             came = yield reply | deadline
-            if reply in came and came[reply]:
+            if came.get(reply):
                 return True
             if attempt < ATTEMPTS:
                 yield env.timeout(BACKOFF.delay(attempt, env.now, luck[name]()))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import simpy
 from simpy.events import PENDING, Event
 
-from .clock import After
+from .after import After
 from .trace import OPEN, TIMEOUT
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ class Request:
 
 class Call(Request):
     """One attempt, as the called service sees it. Its `span` is the parent of the calls that it makes."""
+
+    arrived: float
+    started: float  # nan if it was thrown away
 
     __slots__ = ("answer", "arrived", "attempt", "caller", "extra", "parent", "service", "started", "status")
 

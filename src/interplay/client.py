@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from simpy.events import Event, Timeout
 
+from .after import After
 from .arguments import number
 from .call import Answer, Call, Expiry, PendingReply, Reply, Request
-from .clock import After
 from .replicas import Replicas
 from .retry import Retry
 from .service import Service
@@ -117,7 +117,8 @@ class Client:
     def begin(self, request: Request, done: Callable[[int, Request], None]) -> None:
         """Call `once`, and `done(status, request)` at the end: the short way for whom that is all."""
         if not self._waits:
-            self._send(request, 1, REQUEST, math.inf, done, None)
+            call = Call(request, self.caller, self.service, 1, math.inf, done, self.overhead)
+            self.sim.network.send(self.caller, self.service.node, REQUEST, call, call.reached)
             return
         leaves = self.env.now + self.total
         reply = self._attempt(request, 1, min(leaves, request.expires) if self.propagate else leaves)

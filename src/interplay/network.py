@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import simpy
+
+from .after import After
 from .arguments import number
-from .clock import After
 from .streams import Distribution, Streams
 from .trace import Trace
 

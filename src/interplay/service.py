@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
+from .after import After
 from .arguments import number, refuse, whole
-from .clock import After
 from .journey import drive
 from .queueing import Fifo
 from .streams import Distribution

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
+import simpy
 from simpy.events import Timeout
 
+from .after import After
 from .arguments import number, one_of, refuse
 from .call import Reply, Request
-from .clock import After, Clock
 from .client import Client
 from .journey import drive
 from .network import Network
@@ -52,7 +53,7 @@ class Simulation:
         users: str = "web",
         record: str = "everything",
     ) -> None:
-        self.env = Clock()
+        self.env = simpy.Environment()
         self.streams = Streams(seed)
         self.trace = Trace(one_of("record", record, ("everything", "spans")))
         self.trace.nodes.append(Node(users, "users", None))
@@ -121,15 +122,12 @@ class Simulation:
         env = self.env
         between = self.streams.draws(f"arrivals {self._sources['users']}", Exponential(1 / rate))
 
-        def wait_for_next(_: Any) -> None:
-            After(env, between(), arrival)
-
-        def arrival(event: Any) -> None:
+        def arrival(_: Any) -> None:
             if env.now < end:
                 self.arrive(journey, patience, priority)
-                wait_for_next(event)
+                After(env, between(), arrival)
 
-        After(env, start, wait_for_next)
+        After(env, start, lambda _: After(env, between(), arrival))
 
     def arrive(self, journey: Journey | Client, patience: float = math.inf, priority: float = 0.0) -> None:
         """One user arrives now and makes this journey."""
