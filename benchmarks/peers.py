@@ -122,8 +122,8 @@ def main() -> None:
         ("", "M/M/1", "mean wait (theory 4)", "M/M/4", "(theory .75)"), list(map(tuple, rows.values()))
     )
     note = (
-        f"CPU time as a multiple of interplay's with spans recorded, {SIZE} customers at a load of 0.8, median "
-        f"(and middle half) of {rounds} rounds. Mean waits scatter: they are there to show that all simulate the "
+        f"CPU time as a multiple of interplay's with spans recorded, {SIZE} customers at a load of 0.8, "
+        f"median (and middle half) of {rounds} rounds. Mean waits scatter: they show that all simulate the "
         f"same queue."
     )
     packages = [{"Ciw": "ciw"}.get(name, name) for name in here if name != "interplay"]

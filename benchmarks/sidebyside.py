@@ -20,7 +20,7 @@ Measured = tuple[float, Any]  # CPU seconds, and what the program returned
 
 
 class Ratio(NamedTuple):
-    """CPU time as a multiple of the first program's: the median over rounds, and where the middle half lies."""
+    """CPU time as a multiple of the first program's: the median over rounds, and the middle half."""
 
     median: float
     low: float
@@ -45,7 +45,7 @@ def race(
     rounds: int = 7,
     measure: Callable[[Callable[[int], Any], int], Measured] = cpu,
 ) -> tuple[dict[str, Ratio], dict[str, list[Any]]]:
-    """Run `program(round)` of each in turn, `rounds` times; the ratios to the first, and each one's results."""
+    """Run `program(round)` of each in turn; the ratios to the first, and what each one came to."""
     seconds: dict[str, list[float]] = {name: [] for name in programs}
     results: dict[str, list[Any]] = {name: [] for name in programs}
     for n in range(1, rounds + 1):

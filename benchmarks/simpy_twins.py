@@ -81,7 +81,7 @@ def rpc(seed: int, requests: int) -> tuple[int, int, float]:
 
 
 def chain(seed: int, requests: int) -> tuple[int, int, int, float]:
-    """Three services, each calling the next with a deadline and retries: ok, failed, attempts that arrived, sum of times."""
+    """Three services, each calling the next with a deadline and retries: ok, failed, arrivals, sum of times."""
     env, streams, names = simpy.Environment(), Streams(seed), list(CHAIN)
     gap = streams.draws("arrivals 1", Exponential(1 / CHAIN_RATE))
     work = {n: streams.draws(f"{n} service time", Exponential(CHAIN[n][1])) for n in names}
@@ -109,7 +109,7 @@ def chain(seed: int, requests: int) -> tuple[int, int, int, float]:
         for attempt in range(1, ATTEMPTS + 1):
             reply, deadline = env.process(serve(name)), env.timeout(CHAIN[name][2])
             came = yield reply | deadline
-            if came.get(reply):
+            if reply in came and reply.value:
                 return True
             if attempt < ATTEMPTS:
                 yield env.timeout(BACKOFF.delay(attempt, env.now, luck[name]()))

@@ -11,7 +11,7 @@ import simpy
 from simpy.events import PENDING, Event
 
 from .after import After
-from .trace import OPEN, TIMEOUT
+from .trace import OK, OPEN, TIMEOUT
 
 if TYPE_CHECKING:
     from .service import Service
@@ -66,6 +66,11 @@ class Call(Request):
         self.answer = answer
         self.status = OPEN  # until it is answered
 
+    def stop_all(self) -> None:
+        """End the calls that were made for it and are still out."""
+        for stop in list(self.stop):
+            stop()
+
     def reached(self, _: Any) -> None:
         """The call is there."""
         self.service.receive(self)
@@ -93,13 +98,20 @@ class PendingReply(Event):
     saves an event of its own.
     """
 
-    __slots__ = ("by",)
+    __slots__ = ("by", "copies")
 
     def __init__(self, env: simpy.Environment) -> None:
         self.env = env
         self.callbacks = []
         self._ok = True
         self.by: Call | None = None
+        self.copies = 1  # that are out, the hedges too
+
+    def answer(self, status: int, by: Call) -> None:
+        """What came of one of several copies: a bad answer counts only when no other copy is out."""
+        self.copies -= 1
+        if status == OK or self.copies == 0:
+            self.settle(status, by)
 
     def settle(self, status: int, by: Call | None = None) -> None:
         """Give the answer, unless there is one already."""

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 from simpy.events import Event, Timeout
 
 from .after import After
-from .arguments import number
+from .arguments import number, refuse
 from .call import Answer, Call, Expiry, PendingReply, Reply, Request
 from .replicas import Replicas
 from .retry import Retry
 from .service import Service
-from .trace import BREAKER, CANCEL, HEDGE, OK, REJECTED, REQUEST, RETRY, STATUSES, TIMEOUT, TOKENS
+from .trace import BREAKER, CANCEL, ERROR, HEDGE, OK, REJECTED, REQUEST, RETRY, STATUSES, TIMEOUT, TOKENS
 
 if TYPE_CHECKING:
     from .simulation import Simulation
 
+MOST_ATTEMPTS, MOST_AT_ONCE = 10_000, 100_000
 BREAKER_STATES = {"closed": 0, "open": 1, "half-open": 2}
 
 
@@ -45,7 +46,7 @@ class Slots(Protocol):
 
     def enter(self, now: float) -> bool: ...
 
-    def leave(self, now: float, latency: float, ok: bool) -> None: ...
+    def leave(self, now: float, latency: float, ok: bool | None) -> None: ...
 
 
 class Breaker(Protocol):
@@ -55,7 +56,7 @@ class Breaker(Protocol):
 
     def allow(self, now: float) -> bool: ...
 
-    def record(self, ok: bool, now: float) -> None: ...
+    def record(self, ok: bool, now: float, sent: float | None = None) -> None: ...
 
 
 class Hedging(Protocol):
@@ -110,7 +111,10 @@ class Client:
         self._waits = deadline is not None or total is not None or propagate or not self._plain
         self._breaker_was = 0
         self._expiry = None if deadline is None else Expiry(sim.env, self.deadline)
-        name = f"{sim.trace.nodes[caller].name} to {self.service.name}"
+        if self.retry.attempts > MOST_ATTEMPTS:
+            refuse("attempts", self.retry.attempts, f"at most {MOST_ATTEMPTS}: more is as good as for ever")
+        self._now, self._calls_now = -1.0, 0
+        name = sim.source(f"{sim.trace.nodes[caller].name} to {self.service.name}")
         self._u = sim.streams.generator(f"{name} backoff").random
         self._chance = sim.streams.generator(f"{name} choice").random
 
@@ -131,36 +135,46 @@ class Client:
         """Call the service for this request: `reply = yield from client.call(request)`."""
         env, retry, budget = self.env, self.retry, self.retry.budget
         attempt, wait = 1, 0.0
+        self._count(env.now)
         leaves = env.now + self.total
         if self.propagate:
             leaves = min(leaves, request.expires)
         if budget is not None:
             budget.request(env.now)
         while True:
+            if request.cancelled:
+                return Reply(STATUSES[TIMEOUT], attempt - 1)
             if self._guarded and not self._admitted():
                 status = REJECTED
             else:
                 sent = env.now
                 status = yield self._attempt(request, attempt, leaves)
                 if self._guarded:
-                    self._tell_guards(status, env.now - sent)
+                    self._tell_guards(status, sent)
             if budget is not None:
                 budget.record(status == OK, env.now)
-            again = (
-                status != OK
-                and retry.wants(attempt, STATUSES[status])
-                and env.now < leaves
-                and not request.cancelled
-                and retry.allow(env.now)
-            )
+            again = status != OK and retry.wants(attempt, STATUSES[status]) and not request.cancelled
+            if again:
+                wait = retry.delay(attempt, env.now, self._u(), wait)
+                again = env.now + wait < leaves and retry.allow(env.now)
             if budget is not None and self.sim.trace.watched:
                 self.sim.trace.states.append((env.now, self.caller, TOKENS, budget.tokens))
             if not again:
                 return Reply(STATUSES[status], attempt)
-            wait = retry.delay(attempt, env.now, self._u(), wait)
             if wait > 0:
                 yield Timeout(env, wait)
             attempt += 1
+
+    def _count(self, now: float) -> None:
+        """Time has to pass between calls, sooner or later."""
+        if now > self._now:
+            self._now, self._calls_now = now, 0
+        self._calls_now += 1
+        if self._calls_now > MOST_AT_ONCE:
+            raise RuntimeError(
+                f"{MOST_AT_ONCE} calls to {self.service.name} at {now:g} s, and no time passes: somebody "
+                "calls again and again at once. Let them wait in between: yield Timeout(shop.env, 0.1)."
+            )
 
     def _admitted(self) -> bool:
         """Ask the client's own guards, the outermost first."""
@@ -176,17 +190,17 @@ class Client:
         allowed = self.breaker.allow(now)
         self._record_breaker()
         if not allowed and self.bulkhead is not None:
-            self.bulkhead.leave(now, 0.0, False)
+            self.bulkhead.leave(now, 0.0, None)
         return allowed
 
-    def _tell_guards(self, status: int, latency: float) -> None:
+    def _tell_guards(self, status: int, sent: float) -> None:
         now = self.env.now
         if self.throttle is not None:
-            self.throttle.record(status != REJECTED, now)
+            self.throttle.record(status in (OK, ERROR), now)
         if self.bulkhead is not None:
-            self.bulkhead.leave(now, latency, status == OK)
+            self.bulkhead.leave(now, now - sent, status == OK)
         if self.breaker is not None:
-            self.breaker.record(status == OK, now)
+            self.breaker.record(status == OK, now, sent)
             self._record_breaker()
 
     def _record_breaker(self) -> None:
@@ -206,7 +220,8 @@ class Client:
                 reply.settle(TIMEOUT)
                 return reply
         kind = REQUEST if attempt == 1 else RETRY
-        first = self._send(request, attempt, kind, patience, reply.settle, None)
+        answer = reply.settle if self.hedge is None else reply.answer
+        first = self._send(request, attempt, kind, patience, answer, None)
         if patience == self.deadline:
             if self._expiry is not None:
                 self._expiry.watch(reply)
@@ -239,15 +254,16 @@ class Client:
         def late(_: Any) -> None:
             if not reply.triggered and hedge is not None and hedge.allow(self.env.now):
                 left = patience - hedge.after
-                calls.append(self._send(request, first.attempt, HEDGE, left, reply.settle, first.service))
+                reply.copies += 1
+                calls.append(self._send(request, first.attempt, HEDGE, left, reply.answer, first.service))
 
         def stop() -> None:
             reply.settle(TIMEOUT)
 
-        def settled(event: Any) -> None:
+        def settled(_: Any) -> None:
             if self.replicas is not None:
                 answered = reply.by or first
-                self.replicas.record(answered.service, event.value == OK, self.env.now)
+                self.replicas.record(answered.service, reply.value == OK, self.env.now)
             if self.cancel:
                 request.stop = [other for other in request.stop if other is not stop]
                 for call in calls:
@@ -256,8 +272,11 @@ class Client:
 
         if hedge is not None:
             hedge.request(self.env.now)
-            if hedge.after < patience:
-                After(self.env, hedge.after, late)
+        if reply.callbacks is None:  # refused at once, over a network without delay
+            settled(reply)
+            return
+        if hedge is not None and hedge.after < patience:
+            After(self.env, hedge.after, late)
         if self.cancel:
             request.stop = [*request.stop, stop]
         reply.callbacks.append(settled)

@@ -177,11 +177,11 @@ class Service:
         call.cancelled = True
         if self.queue.remove(call):
             self._note(QUEUE, len(self.queue), self.env.now)
-            self._refuse(call, TIMEOUT)
+            call.started, call.span = math.nan, self._next_span()
+            self._end(call, TIMEOUT, self.env.now)
         elif call.span in self._working:
             self._finish(call, TIMEOUT)
-            for stop in list(call.stop):
-                stop()
+            call.stop_all()
 
     def fail(self, kind: str, amount: float) -> Callable[[], None]:
         """Start a fault of this kind now; the returned function ends it. See Simulation.fault."""
@@ -231,9 +231,11 @@ class Service:
         self._note(BUSY, 0, now)
         self._note(QUEUE, 0, now)
         for call in waiting:
-            call.started, call.span = now, self._next_span()
+            call.started, call.span = math.nan, self._next_span()
         for call in lost + waiting:
             self._end(call, ERROR, now)
+            call.cancelled = True  # whatever it was doing, it does no more
+            call.stop_all()
 
     def close(self) -> None:
         """At the end of a run: record what is still in work or waiting as open spans."""

@@ -25,7 +25,7 @@ from .streams import Constant, Distribution, Exponential, Streams
 from .trace import OK, OPEN, STATUSES, Node, Trace
 
 STATUS = {name: i for i, name in enumerate(STATUSES)}
-COMPACT_EVERY = 1 << 17  # spans
+COMPACT_EVERY = 1 << 13  # spans
 Journey = Callable[[Request], Generator[Any, Any, Any]]
 
 FAULTS = {
@@ -118,9 +118,8 @@ class Simulation:
         number("rate", rate, above=0)
         number("start", start, least=0)
         number("end", end, least=start)
-        self._sources["users"] += 1
         env = self.env
-        between = self.streams.draws(f"arrivals {self._sources['users']}", Exponential(1 / rate))
+        between = self.streams.draws(f"arrivals {self._numbered('users')}", Exponential(1 / rate))
 
         def arrival(_: Any) -> None:
             if env.now < end:
@@ -208,6 +207,15 @@ class Simulation:
                 self.partition(one, other, **arguments)
             else:
                 self.fault(**arguments)
+
+    def _numbered(self, name: str) -> int:
+        self._sources[name] += 1
+        return self._sources[name]
+
+    def source(self, name: str) -> str:
+        """A name for random streams: this one, or with a number when it is taken."""
+        number = self._numbered(name)
+        return name if number == 1 else f"{name} ({number})"
 
     def _find(self, service: Service | str) -> Service:
         if isinstance(service, Service):

@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Iterator
+from itertools import starmap
 from typing import NamedTuple
 
 import numpy as np
@@ -90,8 +91,7 @@ class Table:
 
     def compact(self) -> None:
         """Pack the rows so far."""
-        pack = self._struct.pack
-        self._packed += b"".join([pack(*row) for row in self._recent])
+        self._packed += b"".join(starmap(self._struct.pack, self._recent))
         self._recent.clear()
 
     def array(self) -> np.ndarray:
