@@ -5,7 +5,10 @@ read the trace.
 """
 
 from .arguments import ArgumentError
-from .client import Client, Reply, Request
+from .call import Reply, Request
+from .client import Client
+from .queueing import AdaptiveLifo, ControlledDelay, Fifo, Lifo, Priority
+from .replicas import Replicas
 from .retry import (
     DecorrelatedJitter,
     EqualJitter,
@@ -23,17 +26,23 @@ from .streams import Constant, Exponential, LogNormal, Streams, Uniform
 from .trace import Trace
 
 __all__ = [
+    "AdaptiveLifo",
     "ArgumentError",
     "Client",
     "Constant",
+    "ControlledDelay",
     "DecorrelatedJitter",
     "EqualJitter",
     "Exponential",
     "ExponentialBackoff",
+    "Fifo",
     "Fixed",
     "FullJitter",
     "GrpcThrottle",
+    "Lifo",
     "LogNormal",
+    "Priority",
+    "Replicas",
     "Reply",
     "Request",
     "Retry",
