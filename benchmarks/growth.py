@@ -11,8 +11,9 @@ import sys
 from statistics import median
 
 import models
-from interplay import Constant, Exponential, Simulation
 from sidebyside import arguments, cpu, report, table
+
+from interplay import Constant, Exponential, Simulation
 
 SIZES = (10_000, 100_000, 1_000_000)
 

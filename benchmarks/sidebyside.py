@@ -16,6 +16,10 @@ from statistics import median
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
+HEAD = """# Benchmarks
+
+Written by the scripts here; each runs its programs side by side: a busy machine slows all of them alike.
+"""
 Measured = tuple[float, Any]  # CPU seconds, and what the program returned
 
 
@@ -76,11 +80,13 @@ def table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
 
 
 def report(name: str, title: str, text: str, *packages: str) -> None:
-    """Print a result and keep it in results/, from where README.md here takes it (see all.py)."""
+    """Print a result and keep it in results/, where README.md is put together."""
     where = f"Python {platform.python_version()}, " + ", ".join(f"{p} {version(p)}" for p in packages)
     (HERE / "results").mkdir(exist_ok=True)
     whole = f"## {title}\n\n{text}\n\n{where}.\n"
     (HERE / "results" / f"{name}.md").write_text(whole, encoding="utf-8")
+    parts = [path.read_text(encoding="utf-8") for path in sorted((HERE / "results").glob("*.md"))]
+    (HERE / "README.md").write_text("\n".join([HEAD, *parts]), encoding="utf-8")
     print(whole)
 
 

@@ -81,7 +81,7 @@ def rpc(seed: int, requests: int) -> tuple[int, int, float]:
 
 
 def chain(seed: int, requests: int) -> tuple[int, int, int, float]:
-    """Three services, each calling the next with a deadline and retries: ok, failed, arrivals, sum of times."""
+    """Three services, each calling the next, with retries: ok, failed, arrivals, sum of times."""
     env, streams, names = simpy.Environment(), Streams(seed), list(CHAIN)
     gap = streams.draws("arrivals 1", Exponential(1 / CHAIN_RATE))
     work = {n: streams.draws(f"{n} service time", Exponential(CHAIN[n][1])) for n in names}
