@@ -5,7 +5,16 @@ read the trace.
 """
 
 from .arguments import ArgumentError
-from .client import Client, Reply, Request
+from .balancing import LeastRequest, RoundRobin, TwoChoices
+from .bulkhead import Bulkhead
+from .call import Reply, Request
+from .circuit_breaker import CircuitBreaker, ConsecutiveFailures, FailureRate
+from .client import Client
+from .hedging import Hedge
+from .outlier import OutlierDetector
+from .queueing import AdaptiveLifo, ControlledDelay, Fifo, Lifo, Priority
+from .rate_limit import LeakyBucket, TokenBucket
+from .replicas import Replicas
 from .retry import (
     DecorrelatedJitter,
     EqualJitter,
@@ -20,28 +29,48 @@ from .run import Run
 from .service import Service
 from .simulation import Simulation
 from .streams import Constant, Exponential, LogNormal, Streams, Uniform
+from .throttle import AdaptiveThrottle, ConcurrencyLimit
 from .trace import Trace
 
 __all__ = [
+    "AdaptiveLifo",
+    "AdaptiveThrottle",
     "ArgumentError",
+    "Bulkhead",
+    "CircuitBreaker",
     "Client",
+    "ConcurrencyLimit",
+    "ConsecutiveFailures",
     "Constant",
+    "ControlledDelay",
     "DecorrelatedJitter",
     "EqualJitter",
     "Exponential",
     "ExponentialBackoff",
+    "FailureRate",
+    "Fifo",
     "Fixed",
     "FullJitter",
     "GrpcThrottle",
+    "Hedge",
+    "LeakyBucket",
+    "LeastRequest",
+    "Lifo",
     "LogNormal",
+    "OutlierDetector",
+    "Priority",
+    "Replicas",
     "Reply",
     "Request",
     "Retry",
     "RetryBudget",
+    "RoundRobin",
     "Run",
     "Service",
     "Simulation",
     "Streams",
+    "TokenBucket",
     "Trace",
+    "TwoChoices",
     "Uniform",
 ]

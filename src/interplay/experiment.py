@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -56,7 +57,30 @@ def paired(
 
 
 def sweep(
-    measure: Callable[[T, int], float], values: Sequence[T], seeds: Sequence[int] = range(1, 11)
+    measure: Callable[[T, int], float],
+    values: Iterable[T],
+    seeds: Iterable[int] = range(1, 11),
+    *,
+    level: float = 0.95,
+    file: str | Path | None = None,
+    processes: int | None = None,
+    scheduler: str | None = None,
+    progress: bool = True,
 ) -> list[Interval]:
-    """`measure(value, seed)` over all seeds, as one interval per value."""
-    return [interval(measure(value, seed) for seed in seeds) for value in values]
+    """`measure(value, seed)` over all seeds, as one interval per value.
+
+    It uses all cores, or so many `processes`, once that is worth it; or a Dask cluster, by the address of its
+    `scheduler` ("tcp://127.0.0.1:8786"). The numbers are the same everywhere. With a `file`, each result is
+    kept there as it comes: interrupted, and called again with the same file, it goes on where it was. (It
+    knows a measure by its name only: take a new file when you have changed it.)
+    """
+    from .sweeping import run_all
+
+    number("level", level, above=0, most=0.9999)
+    every, seeds = list(values), list(seeds)
+    if len(set(seeds)) < 2:
+        refuse("seeds", seeds, "at least two: one run says nothing about chance")
+    results = run_all(
+        measure, every, seeds, file=file, processes=processes, scheduler=scheduler, progress=progress
+    )
+    return [interval(each, level) for each in results]

@@ -1,17 +1,20 @@
-"""The network: every message takes some time, and a share of them never arrives."""
+"""The network: every message takes some time, a share of them never arrives, and links can be cut."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import simpy
-from simpy.events import Timeout
 
+from .after import After
 from .arguments import number
 from .streams import Distribution, Streams
 from .trace import Trace
+
+if TYPE_CHECKING:
+    from .call import Call
 
 
 class Network:
@@ -21,19 +24,26 @@ class Network:
         self, env: simpy.Environment, streams: Streams, trace: Trace, delay: Distribution, loss: float = 0.0
     ) -> None:
         self.env = env
-        self.trace = trace
         self.loss = number("loss", loss, least=0, most=1)
+        self.cut: list[frozenset[int]] = []  # pairs of nodes that do not reach each other now
+        self._record = trace.messages.append if trace.watched else None
         self._delay = streams.draws("network delay", delay)
         self._luck = streams.generator("network loss").random
 
-    def send(
-        self, source: int, target: int, kind: int, attempt: int, request: int, deliver: Callable[[Any], None]
-    ) -> None:
-        """Deliver a message after its delay: calls `deliver(event)` unless it is lost."""
-        now = self.env.now
-        delay = self._delay()
-        if self.loss and self._luck() < self.loss:
-            self.trace.messages.append((now, math.inf, source, target, kind, attempt, request))
+    def send(self, source: int, target: int, kind: int, call: Call, deliver: Callable[[Any], None]) -> None:
+        """Deliver a message of this call after its delay: `deliver(event)`, unless it is lost."""
+        delay = call.extra + self._delay()
+        lost = (self.loss or self.cut) and self._loses(source, target)
+        if self._record is not None:
+            now = self.env.now
+            arrives = math.inf if lost else now + delay
+            self._record((now, arrives, source, target, kind, call.attempt, call.number))
+        if lost:
             return
-        self.trace.messages.append((now, now + delay, source, target, kind, attempt, request))
-        Timeout(self.env, delay).callbacks.append(deliver)
+        if delay == 0:
+            deliver(None)
+        else:
+            After(self.env, delay, deliver)
+
+    def _loses(self, source: int, target: int) -> bool:
+        return self._luck() < self.loss or frozenset((source, target)) in self.cut

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from .arguments import number
-from .trace import OK, OPEN, REQUEST, RETRY, STATUSES, Trace
+from .trace import CALLS, OK, OPEN, STATUSES, Trace
 
 
 class Latency:
@@ -54,8 +55,15 @@ class Run:
         self.trace = trace
         self.seed = seed
         self.until = trace.until
-        self._status = [row[3] for row in trace.requests]
-        self.latency = Latency([row[2] - row[1] for row in trace.requests if row[3] == OK])
+
+    @cached_property
+    def _status(self) -> list[int]:
+        return [row[3] for row in self.trace.requests]
+
+    @cached_property
+    def latency(self) -> Latency:
+        """Response times of the requests that ended well."""
+        return Latency([row[2] - row[1] for row in self.trace.requests if row[3] == OK])
 
     @property
     def requests(self) -> int:
@@ -95,14 +103,14 @@ class Run:
     @property
     def attempts(self) -> int:
         """How many times any client sent a request to any service, retries included."""
-        return sum(1 for m in self.trace.messages if m[4] in (REQUEST, RETRY))
+        if not self.trace.watched:
+            raise RuntimeError('Messages were not recorded: that takes Simulation(record="everything").')
+        return sum(1 for m in self.trace.messages if m[4] in CALLS)
 
     def arrivals(self, service: str) -> int:
         """How many attempts reached this service."""
         node = self.trace.node(service)
-        return sum(
-            1 for m in self.trace.messages if m[3] == node and m[4] in (REQUEST, RETRY) and m[1] <= self.until
-        )
+        return sum(1 for span in self.trace.spans if span[3] == node)
 
     def series(self, window: float = 1.0) -> Series:
         """Offered load, goodput, attempts and the 99th percentile, in windows of `window` seconds."""
@@ -114,7 +122,7 @@ class Run:
         good = [(r[2], r[2] - r[1]) for r in rows if r[3] == OK]
         ends = np.array([g[0] for g in good])
         took = np.array([g[1] for g in good])
-        sent = np.array([m[0] for m in self.trace.messages if m[4] in (REQUEST, RETRY)])
+        sent = np.array([m[0] for m in self.trace.messages if m[4] in CALLS])
         which = np.minimum((ends / window).astype(int), n - 1)
         p99 = np.array([Latency(list(took[which == i])).p99 for i in range(n)])
 

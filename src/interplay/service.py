@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from simpy.events import Timeout
-
+from .after import After
 from .arguments import number, refuse, whole
+from .journey import drive
+from .queueing import Fifo
 from .streams import Distribution
-from .trace import BUSY, ERROR, ERROR_REPLY, OK, OPEN, QUEUE, REJECTED, REJECTION, REPLY, UP, Node
+from .trace import BUSY, ERROR, ERROR_REPLY, OK, OPEN, QUEUE, REJECTED, REJECTION, REPLY, TIMEOUT, UP, Node
 
 if TYPE_CHECKING:
-    from .client import Call
+    from .call import Call
     from .simulation import Simulation
 
 Handler = Callable[["Call"], Generator[Any, Any, Any]]
-ANSWER = {OK: REPLY, ERROR: ERROR_REPLY, REJECTED: REJECTION}
+ANSWER = {OK: REPLY, ERROR: ERROR_REPLY, REJECTED: REJECTION, TIMEOUT: ERROR_REPLY}
 
 
 class Service:
-    """`workers` serve requests in order of arrival; at most `capacity` more may wait, the rest is rejected.
+    """`workers` serve calls from a queue; at most `capacity` may wait, and what comes then is rejected.
 
-    Each request takes a worker for a draw of `time` (a distribution, seconds). With `calls`, a function of
-    the request that returns a generator, the worker then calls on and is held until the answer is there.
+    Each call takes a worker for a draw of `time` (a distribution, seconds). With `calls`, a function of the
+    call that returns a generator, the worker then calls on and is held until the answer is there. `queue` is
+    the discipline; the default serves in order of arrival.
     """
 
     def __init__(
@@ -36,102 +37,151 @@ class Service:
         time: Distribution,
         capacity: float = math.inf,
         calls: Handler | None = None,
+        queue: Fifo | None = None,
     ) -> None:
         self.sim, self.env, self.trace, self.name = sim, sim.env, sim.trace, name
+        self._next_span, self._record, self._send = sim.next_span, sim.trace.spans.append, sim.network.send
+        self._watched = sim.trace.watched
         self.workers = whole("workers", workers, least=1)
         self.capacity = number("capacity", capacity, least=0)
         if not hasattr(time, "sample"):
             refuse("time", time, "a distribution such as Exponential(0.02)")
+        if queue is not None and not isinstance(queue, Fifo):
+            refuse("queue", queue, "a queue discipline such as Lifo()")
         self.calls = calls
+        self.queue = queue if queue is not None else Fifo()
         self.node = len(sim.trace.nodes)
         sim.trace.nodes.append(Node(name, "service", self.workers))
-        self.queue: deque[tuple[Call, float]] = deque()
         self.busy = 0
+        self.started_at = 0.0  # when it last came up, for slow start
         self.holding = 0  # outages in force: nothing new starts
         self.crashed = 0  # crashes in force: everything is refused
         self.slowness: list[float] = []  # factors in force
         self.failing: list[float] = []  # error shares in force
         self._time = sim.streams.draws(f"{name} service time", time)
         self._luck = sim.streams.generator(f"{name} errors").random
-        self._working: dict[int, tuple[Call, float, float]] = {}
-        self._epoch = 0  # counts crashes, so that work started before one is forgotten
+        self._working: dict[int, Call] = {}
+
+    @property
+    def healthy(self) -> bool:
+        """What a health check is told."""
+        return not (self.holding or self.crashed)
+
+    @property
+    def load(self) -> int:
+        """Calls in work and waiting."""
+        return self.busy + len(self.queue)
 
     def receive(self, call: Call) -> None:
-        """A request arrives: serve it, let it wait, or refuse it."""
-        if self.crashed:
-            self._refuse(call, ERROR)
+        """A call arrives: serve it, let it wait, or refuse it."""
+        call.arrived = now = self.env.now
+        if self.crashed or call.cancelled:
+            self._refuse(call, ERROR if self.crashed else TIMEOUT)
         elif self.busy < self.workers and not self.holding:
             self.busy += 1
-            self._state(BUSY, self.busy)
-            self._start(call, self.env.now)
-        elif len(self.queue) < self.capacity:
-            self.queue.append((call, self.env.now))
-            self._state(QUEUE, len(self.queue))
+            if self._watched:
+                self._note(BUSY, self.busy, now)
+            self._start(call, now)
+        elif len(self.queue.calls) < self.capacity:
+            self.queue.put(call, now)
+            if self._watched:
+                self._note(QUEUE, len(self.queue), now)
         else:
             self._refuse(call, REJECTED)
 
-    def _start(self, call: Call, arrived: float) -> None:
-        env, started, epoch = self.env, self.env.now, self._epoch
+    def _start(self, call: Call, now: float) -> None:
+        call.started = now
+        call.span = span = self._next_span()
         duration = self._time()
         for factor in self.slowness:
             duration *= factor
-        call.span = self.sim.next_span()
+        self._working[span] = call
+        After(self.env, duration, self._served, call)
 
-        def served(_: Any) -> None:
-            if epoch != self._epoch:
-                return
-            if self.failing and any(self._luck() < share for share in self.failing):
-                self._finish(call, arrived, started, ERROR)
-            elif self.calls is None:
-                self._finish(call, arrived, started, OK)
-            else:
-                env.process(self._call_on(call, arrived, started, epoch))
-
-        self._working[call.span] = (call, arrived, started)
-        Timeout(env, duration).callbacks.append(served)
-
-    def _call_on(self, call: Call, arrived: float, started: float, epoch: int) -> Generator[Any, Any, None]:
-        reply = yield from self.calls(call)  # type: ignore[misc]
-        if epoch == self._epoch:
-            self._finish(call, arrived, started, OK if reply is None or reply.ok else ERROR)
-
-    def _finish(self, call: Call, arrived: float, started: float, status: int) -> None:
-        del self._working[call.span]
-        self._span(call, arrived, started, status)
-        self._answer(call, status)
-        self._next()
-
-    def _next(self) -> None:
-        if self.queue and not self.holding:
-            call, arrived = self.queue.popleft()
-            self._state(QUEUE, len(self.queue))
-            self._start(call, arrived)
+    def _served(self, event: Any) -> None:
+        call = event._value
+        if call.span not in self._working:
+            return  # it was lost in a crash, or cancelled
+        if self.failing and any(self._luck() < share for share in self.failing):
+            self._finish(call, ERROR)
+        elif self.calls is None:
+            self._finish(call, OK)
         else:
-            self.busy -= 1
-            self._state(BUSY, self.busy)
+            drive(self.calls(call), lambda reply: self._answered(call, reply))
+
+    def _answered(self, call: Call, reply: Any) -> None:
+        if call.span in self._working:
+            self._finish(call, OK if reply is None or reply.ok else ERROR)
+
+    def _finish(self, call: Call, status: int) -> None:
+        """The worker takes the next call, and this one's answer goes out."""
+        now = self.env.now
+        del self._working[call.span]
+        self._next(now)
+        self._end(call, status, now)
+
+    def _next(self, now: float) -> None:
+        """A worker is free: it takes the next call that is worth it."""
+        queue = self.queue
+        if queue.calls and not self.holding:
+            call = queue.take(now)
+            if self._watched:
+                self._note(QUEUE, len(queue), now)
+            if queue.dropped:
+                self._drop(now)
+            if call is not None:
+                self._start(call, now)
+                return
+        self.busy -= 1
+        if self._watched:
+            self._note(BUSY, self.busy, now)
+
+    def _drop(self, now: float) -> None:
+        """Tell the callers whose calls the queue has thrown away."""
+        useless, self.queue.dropped = self.queue.dropped, []
+        for call in useless:
+            call.started = math.nan
+            call.span = self._next_span()
+            self._end(call, REJECTED, now)
+
+    def _note(self, gauge: int, value: float, now: float) -> None:
+        if self._watched:
+            self.trace.states.append((now, self.node, gauge, value))
 
     def _refuse(self, call: Call, status: int) -> None:
-        call.span = self.sim.next_span()
-        self._span(call, self.env.now, self.env.now, status)
-        self._answer(call, status)
+        call.span = self._next_span()
+        call.started = call.arrived
+        self._end(call, status, self.env.now)
 
-    def _answer(self, call: Call, status: int) -> None:
-        self.sim.network.send(
-            self.node,
-            call.caller,
-            ANSWER[status],
-            call.attempt,
-            call.number,
-            lambda _: call.reply.settle(status),
+    def _end(self, call: Call, status: int, now: float) -> None:
+        """Record the span, and answer unless the caller has said that it left."""
+        self._record(
+            (
+                call.number,
+                call.span,
+                call.parent,
+                self.node,
+                call.arrived,
+                call.started,
+                now,
+                status,
+                call.attempt,
+            )
         )
+        if call.status == OPEN and not call.cancelled:
+            call.status = status
+            self._send(self.node, call.caller, ANSWER[status], call, call.returned)
 
-    def _span(self, call: Call, arrived: float, started: float, status: int) -> None:
-        now = self.env.now
-        row = (call.number, call.span, call.parent, self.node, arrived, started, now, status, call.attempt)
-        self.trace.spans.append(row)
-
-    def _state(self, gauge: int, value: float) -> None:
-        self.trace.states.append((self.env.now, self.node, gauge, value))
+    def cancel(self, call: Call) -> None:
+        """The caller has left, and says so: stop waiting or working for it, and tell whom it called."""
+        call.cancelled = True
+        if self.queue.remove(call):
+            self._note(QUEUE, len(self.queue), self.env.now)
+            call.started, call.span = math.nan, self._next_span()
+            self._end(call, TIMEOUT, self.env.now)
+        elif call.span in self._working:
+            self._finish(call, TIMEOUT)
+            call.stop_all()
 
     def fail(self, kind: str, amount: float) -> Callable[[], None]:
         """Start a fault of this kind now; the returned function ends it. See Simulation.fault."""
@@ -144,54 +194,54 @@ class Service:
             self.slowness.append(amount)
         elif kind == "errors":
             self.failing.append(amount)
-        self._state(UP, self._up())
+        self._record_up()
 
         def end() -> None:
             if kind == "outage":
                 self.holding -= 1
-                while self.queue and not self.holding and self.busy < self.workers:
-                    self.busy += 1
-                    self._state(BUSY, self.busy)
-                    call, arrived = self.queue.popleft()
-                    self._state(QUEUE, len(self.queue))
-                    self._start(call, arrived)
+                self._resume()
             elif kind == "crash":
                 self.crashed -= 1
+                self.started_at = self.env.now
             elif kind == "slow":
                 self.slowness.remove(amount)
             elif kind == "errors":
                 self.failing.remove(amount)
-            self._state(UP, self._up())
+            self._record_up()
 
         return end
 
-    def _up(self) -> float:
-        if self.holding or self.crashed:
-            return 0.0
-        return 0.5 if self.slowness or self.failing else 1.0
+    def _record_up(self) -> None:
+        up = 0.0 if not self.healthy else 0.5 if self.slowness or self.failing else 1.0
+        self._note(UP, up, self.env.now)
+
+    def _resume(self) -> None:
+        for _ in range(min(self.workers - self.busy, len(self.queue))):
+            if len(self.queue) and not self.holding:
+                self.busy += 1
+                self._note(BUSY, self.busy, self.env.now)
+                self._next(self.env.now)
 
     def _crash(self) -> None:
         """Everything in work and in the queue is lost; the callers' connections break."""
-        self._epoch += 1
-        for call, arrived, started in self._working.values():
-            self._span(call, arrived, started, ERROR)
-            self._answer(call, ERROR)
+        lost, waiting = list(self._working.values()), self.queue.clear()
         self._working.clear()
-        for call, arrived in self.queue:
-            call.span = self.sim.next_span()
-            self._span(call, arrived, self.env.now, ERROR)
-            self._answer(call, ERROR)
-        self.queue.clear()
+        now = self.env.now
         self.busy = 0
-        self._state(BUSY, 0)
-        self._state(QUEUE, 0)
+        self._note(BUSY, 0, now)
+        self._note(QUEUE, 0, now)
+        for call in waiting:
+            call.started, call.span = math.nan, self._next_span()
+        for call in lost + waiting:
+            self._end(call, ERROR, now)
+            call.cancelled = True  # whatever it was doing, it does no more
+            call.stop_all()
 
     def close(self) -> None:
         """At the end of a run: record what is still in work or waiting as open spans."""
-        nan = math.nan
-        for call, arrived in self.queue:
-            call.span = self.sim.next_span()
-            self._working[call.span] = (call, arrived, nan)
-        for call, arrived, started in self._working.values():
-            row = (call.number, call.span, call.parent, self.node, arrived, started, nan, OPEN, call.attempt)
-            self.trace.spans.append(row)
+        for call in self.queue.clear():
+            call.started, call.span = math.nan, self._next_span()
+            self._working[call.span] = call
+        for call in self._working.values():
+            row = (call.number, call.span, call.parent, self.node, call.arrived, call.started, math.nan)
+            self.trace.spans.append((*row, OPEN, call.attempt))

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 import simpy
 from simpy.events import Timeout
 
+from .after import After
 from .arguments import number, one_of, refuse
-from .client import Client, Reply, Request
+from .call import Reply, Request
+from .client import Client
+from .journey import drive
 from .network import Network
-from .retry import Retry
+from .queueing import Fifo
+from .replicas import Replicas
 from .run import Run
 from .service import Handler, Service
 from .streams import Constant, Distribution, Exponential, Streams
 from .trace import OK, OPEN, STATUSES, Node, Trace
 
+STATUS = {name: i for i, name in enumerate(STATUSES)}
+COMPACT_EVERY = 1 << 13  # spans
 Journey = Callable[[Request], Generator[Any, Any, Any]]
 
 FAULTS = {
@@ -33,21 +40,28 @@ class Simulation:
     """A shop to be built, broken and run. The same seed gives the same run.
 
     `delay` is the network's one-way delay (a distribution, seconds) and `loss` the share of messages that it
-    loses. `users` names the node that stands for everybody who calls from outside.
+    loses. `users` names the node that stands for everybody who calls from outside. `record` "spans" keeps
+    spans and requests only, for long experiments that nobody will watch.
     """
 
     def __init__(
-        self, seed: int = 1, *, delay: Distribution | None = None, loss: float = 0.0, users: str = "web"
+        self,
+        seed: int = 1,
+        *,
+        delay: Distribution | None = None,
+        loss: float = 0.0,
+        users: str = "web",
+        record: str = "everything",
     ) -> None:
         self.env = simpy.Environment()
         self.streams = Streams(seed)
-        self.trace = Trace()
+        self.trace = Trace(one_of("record", record, ("everything", "spans")))
         self.trace.nodes.append(Node(users, "users", None))
         self.network = Network(self.env, self.streams, self.trace, delay or Constant(0.001), loss)
         self.services: dict[str, Service] = {}
         self._open: dict[int, float] = {}
         self._numbers = 0
-        self._spans = 0
+        self.next_span = self._number_spans().__next__
         self._sources: Counter[str] = Counter()
         self._ended = False
 
@@ -59,60 +73,83 @@ class Simulation:
         time: Distribution,
         capacity: float = math.inf,
         calls: Handler | None = None,
+        queue: Fifo | None = None,
     ) -> Service:
         """Add a service; see Service for the arguments."""
         if name in self.services or name == self.trace.nodes[0].name:
             refuse("name", name, "a name that no other part of the shop has")
         if len(self.trace.nodes) > 255:
             refuse("name", name, "one of at most 256 nodes")
-        self.services[name] = Service(self, name, workers, time, capacity, calls)
+        self.services[name] = Service(self, name, workers, time, capacity, calls, queue)
         return self.services[name]
 
     def client(
-        self,
-        service: Service | str,
-        *,
-        caller: Service | str | None = None,
-        deadline: float | None = None,
-        retry: Retry | None = None,
+        self, service: Service | str | Replicas, *, caller: Service | str | None = None, **policies: Any
     ) -> Client:
-        """A client that calls `service`, on behalf of the users or of the service `caller`."""
-        target = self._find(service)
-        source = 0 if caller is None or caller == self.trace.nodes[0].name else self._find(caller).node
-        if (source, target.node) not in self.trace.links:
-            self.trace.links.append((source, target.node))
-        return Client(self, target, source, deadline, retry)
+        """A client that calls `service`, on behalf of the users or of the service `caller`.
 
-    def users(self, journey: Journey, rate: float, *, start: float = 0.0, end: float = math.inf) -> None:
-        """Users arrive at random (Poisson), `rate` a second from `start` to `end`, and make this journey."""
+        The `policies` are those of Client: deadline, total, propagate, cancel, retry, limit, throttle,
+        bulkhead, breaker, hedge.
+        """
+        target = service if isinstance(service, Replicas) else self._find(service)
+        source = 0 if caller is None or caller == self.trace.nodes[0].name else self._find(caller).node
+        for called in target.services if isinstance(target, Replicas) else [target]:
+            if (source, called.node) not in self.trace.links:
+                self.trace.links.append((source, called.node))
+        return Client(self, target, source, **policies)
+
+    def users(
+        self,
+        journey: Journey | Client | Service,
+        rate: float,
+        *,
+        start: float = 0.0,
+        end: float = math.inf,
+        patience: float = math.inf,
+        priority: float = 0.0,
+    ) -> None:
+        """Users arrive at random (Poisson), `rate` a second from `start` to `end`, and make this journey.
+
+        A client or a service instead of a journey means: call it once. Each user leaves after `patience`
+        seconds, which only clients that propagate deadlines know.
+        """
+        if isinstance(journey, Service):
+            journey = self.client(journey)
         number("rate", rate, above=0)
         number("start", start, least=0)
         number("end", end, least=start)
-        self._sources["users"] += 1
-        between = self.streams.draws(f"arrivals {self._sources['users']}", Exponential(1 / rate))
+        env = self.env
+        between = self.streams.draws(f"arrivals {self._numbered('users')}", Exponential(1 / rate))
 
-        def arrive() -> Generator[Any, Any, None]:
-            if start:
-                yield Timeout(self.env, start)
-            while True:
-                yield Timeout(self.env, between())
-                if self.env.now >= end:
-                    return
-                self.env.process(self._user(journey))
+        def arrival(_: Any) -> None:
+            if env.now < end:
+                self.arrive(journey, patience, priority)
+                After(env, between(), arrival)
 
-        self.env.process(arrive())
+        After(env, start, lambda _: After(env, between(), arrival))
 
-    def _user(self, journey: Journey) -> Generator[Any, Any, None]:
-        self._numbers += 1
-        request = Request(self._numbers)
+    def arrive(self, journey: Journey | Client, patience: float = math.inf, priority: float = 0.0) -> None:
+        """One user arrives now and makes this journey."""
         start = self.env.now
-        self._open[request.number] = start
-        reply = yield from journey(request)
-        del self._open[request.number]
-        status, attempts = (
-            (STATUSES.index(reply.status), reply.attempts) if isinstance(reply, Reply) else (OK, 1)
-        )
-        self.trace.requests.append((request.number, start, self.env.now, status, attempts))
+        self._numbers = n = self._numbers + 1
+        self._open[n] = start
+        request = Request(n, start + patience, priority)
+        if isinstance(journey, Client) and journey.once:
+            journey.begin(request, self._leave)
+            return
+
+        def done(reply: Any) -> None:
+            if isinstance(reply, Reply):
+                self._leave(STATUS[reply.status], request, reply.attempts)
+            else:
+                self._leave(OK, request)
+
+        drive(journey.call(request) if isinstance(journey, Client) else journey(request), done)
+
+    def _leave(self, status: int, request: Request, attempts: int = 1) -> None:
+        """A user has what there is to have, and leaves."""
+        n = request.number
+        self.trace.requests.append((n, self._open.pop(n), self.env.now, status, attempts))
 
     def fault(
         self,
@@ -143,6 +180,43 @@ class Simulation:
 
         self.env.process(happen())
 
+    def partition(self, one: Service | str, other: Service | str, *, start: float, end: float) -> None:
+        """No message passes between two nodes from `start` to `end` (seconds)."""
+        number("start", start, least=self.env.now)
+        number("end", end, above=start)
+        users = self.trace.nodes[0].name
+        pair = frozenset(0 if side == users else self._find(side).node for side in (one, other))
+        label = "partition of " + " and ".join(sorted(self.trace.nodes[node].name for node in pair))
+
+        def happen() -> Generator[Any, Any, None]:
+            yield Timeout(self.env, start - self.env.now)
+            self.network.cut.append(pair)
+            self.trace.markers.append((self.env.now, f"{label} starts", -1))
+            yield Timeout(self.env, end - start)
+            self.network.cut.remove(pair)
+            self.trace.markers.append((self.env.now, f"{label} ends", -1))
+
+        self.env.process(happen())
+
+    def faults(self, schedule: Iterable[Mapping[str, Any]]) -> None:
+        """A fault schedule as data: the arguments of `fault`, or of `partition` with `between` two nodes."""
+        for entry in schedule:
+            arguments = dict(entry)
+            if "between" in arguments:
+                one, other = arguments.pop("between")
+                self.partition(one, other, **arguments)
+            else:
+                self.fault(**arguments)
+
+    def _numbered(self, name: str) -> int:
+        self._sources[name] += 1
+        return self._sources[name]
+
+    def source(self, name: str) -> str:
+        """A name for random streams: this one, or with a number when it is taken."""
+        number = self._numbered(name)
+        return name if number == 1 else f"{name} ({number})"
+
     def _find(self, service: Service | str) -> Service:
         if isinstance(service, Service):
             return service
@@ -150,9 +224,11 @@ class Simulation:
             refuse("service", service, "one of " + ", ".join(map(repr, self.services)))
         return self.services[service]
 
-    def next_span(self) -> int:
-        self._spans += 1
-        return self._spans
+    def _number_spans(self) -> Iterator[int]:
+        for span in itertools.count(1):
+            if not span % COMPACT_EVERY:
+                self.trace.compact()
+            yield span
 
     def run(self, until: float, progress: Callable[[float], bool] | None = None, slices: int = 100) -> Run:
         """Run for `until` simulated seconds and return the result.

@@ -17,53 +17,39 @@ markers    (time, label, node): what was done to the shop, in words; node -1 mea
 from __future__ import annotations
 
 import hashlib
+import struct
+from collections.abc import Callable, Iterator
+from itertools import starmap
 from typing import NamedTuple
 
 import numpy as np
 
-MESSAGE_KINDS = ("request", "retry", "reply", "error", "rejected", "event", "compensation", "dead letter")
+MESSAGE_KINDS = (
+    "request",
+    "retry",
+    "reply",
+    "error",
+    "rejected",
+    "event",
+    "compensation",
+    "dead letter",
+    "hedge",
+    "cancel",
+)
 STATUSES = ("ok", "timeout", "error", "rejected", "open")
 GAUGES = ("busy", "queue", "up", "breaker", "tokens")
 
 REQUEST, RETRY, REPLY, ERROR_REPLY, REJECTION = range(5)
+HEDGE, CANCEL = 8, 9
+CALLS = (REQUEST, RETRY, HEDGE)
 OK, TIMEOUT, ERROR, REJECTED, OPEN = range(5)
 BUSY, QUEUE, UP, BREAKER, TOKENS = range(5)
 
-MESSAGE = np.dtype(
-    [
-        ("sent", "<f4"),
-        ("arrives", "<f4"),
-        ("source", "u1"),
-        ("target", "u1"),
-        ("kind", "u1"),
-        ("attempt", "u1"),
-        ("request", "<u4"),
-    ]
-)
-SPAN = np.dtype(
-    [
-        ("arrived", "<f4"),
-        ("started", "<f4"),
-        ("ended", "<f4"),
-        ("request", "<u4"),
-        ("span", "<u4"),
-        ("parent", "<u4"),
-        ("node", "u1"),
-        ("status", "u1"),
-        ("attempt", "<u2"),
-    ]
-)
-USER_REQUEST = np.dtype(
-    [
-        ("start", "<f4"),
-        ("end", "<f4"),
-        ("request", "<u4"),
-        ("status", "u1"),
-        ("attempts", "u1"),
-        ("unused", "<u2"),
-    ]
-)
-STATE = np.dtype([("time", "<f4"), ("value", "<f4"), ("node", "u1"), ("gauge", "u1"), ("unused", "<u2")])
+# Column names and types, as the rows are kept. Times are doubles here, and floats in the browser.
+MESSAGE = "sent:d arrives:d source:B target:B kind:B attempt:H request:I"
+SPAN = "request:I span:I parent:I node:B arrived:d started:d ended:d status:B attempt:H"
+USER_REQUEST = "request:I start:d end:d status:B attempts:H"
+STATE = "time:d node:B gauge:B value:d"
 
 
 class Node(NamedTuple):
@@ -74,16 +60,57 @@ class Node(NamedTuple):
     workers: int | None
 
 
+class Table:
+    """Rows of one kind, oldest first: `append` a tuple, read them by iteration, or all at once as `array()`.
+
+    `compact()` packs the rows so far into bytes, a quarter of their size as tuples; reading does not change.
+    """
+
+    append: Callable[[tuple], None]
+
+    def __init__(self, columns: str) -> None:
+        self.dtype = _record(columns)
+        self._struct = struct.Struct("<" + "".join(column[-1] for column in columns.split()))
+        self._packed = bytearray()
+        self._recent: list[tuple] = []
+        self.append = self._recent.append
+
+    def __len__(self) -> int:
+        return len(self._packed) // self._struct.size + len(self._recent)
+
+    def __iter__(self) -> Iterator[tuple]:
+        yield from self._struct.iter_unpack(self._packed)
+        yield from self._recent
+
+    def __getitem__(self, i: int) -> tuple:
+        i = range(len(self))[i]
+        packed = len(self._packed) // self._struct.size
+        if i >= packed:
+            return self._recent[i - packed]
+        return self._struct.unpack_from(self._packed, i * self._struct.size)
+
+    def compact(self) -> None:
+        """Pack the rows so far."""
+        self._packed += b"".join(starmap(self._struct.pack, self._recent))
+        self._recent.clear()
+
+    def array(self) -> np.ndarray:
+        """All rows as a structured array; a column is `array()["sent"]`."""
+        self.compact()
+        return np.frombuffer(bytes(self._packed), self.dtype)
+
+
 class Trace:
     """The record of one run; see this file's head for the rows."""
 
-    def __init__(self) -> None:
+    def __init__(self, record: str = "everything") -> None:
         self.nodes: list[Node] = []
         self.links: list[tuple[int, int]] = []
-        self.messages: list[tuple[float, float, int, int, int, int, int]] = []
-        self.spans: list[tuple[int, int, int, int, float, float, float, int, int]] = []
-        self.requests: list[tuple[int, float, float, int, int]] = []
-        self.states: list[tuple[float, int, int, float]] = []
+        self.messages = Table(MESSAGE)
+        self.spans = Table(SPAN)
+        self.requests = Table(USER_REQUEST)
+        self.states = Table(STATE)
+        self.watched = record == "everything"  # or messages and states stay empty
         self.markers: list[tuple[float, str, int]] = []
         self.until = 0.0
 
@@ -111,30 +138,39 @@ class Trace:
     def packed(self) -> dict[str, bytes]:
         """The rows as little-endian records: 16 bytes a message, 28 a span, 16 a request, 12 a state.
 
-        Each table is sorted by its first time. Attempts above 255 are shown as 255.
+        Each table is sorted by its first time; the columns are those of BROWSER. Attempts stop at 255 there.
         """
-        return {
-            "messages": _pack(MESSAGE, self.messages, (0, 1, 2, 3, 4, 5, 6), "sent"),
-            "spans": _pack(SPAN, self.spans, (4, 5, 6, 0, 1, 2, 3, 7, 8), "arrived"),
-            "requests": _pack(USER_REQUEST, self.requests, (1, 2, 0, 3, 4), "start"),
-            "states": _pack(STATE, self.states, (0, 3, 1, 2), "time"),
-        }
+        return {name: _for_browser(getattr(self, name).array(), columns) for name, columns in BROWSER.items()}
+
+    def compact(self) -> None:
+        """Pack all rows so far; a long run does so from time to time."""
+        for table in (self.messages, self.spans, self.requests, self.states):
+            table.compact()
 
     def digest(self) -> str:
         """A short hash of the whole record: equal for equal runs."""
-        rows = (self.nodes, self.links, self.messages, self.spans, self.requests, self.states, self.markers)
-        return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(repr((self.nodes, self.links, self.markers)).encode())
+        for table in (self.messages, self.spans, self.requests, self.states):
+            digest.update(table.array().tobytes())
+        return digest.hexdigest()[:16]
 
 
-def _pack(dtype: np.dtype, rows: list, columns: tuple[int, ...], order: str) -> bytes:
-    packed = np.zeros(len(rows), dtype)
-    if rows:
-        table = list(zip(*rows, strict=True))
-        for name, column in zip(dtype.names or (), columns, strict=False):
-            values = np.asarray(table[column])
-            field = dtype[name]
-            if field.kind == "u":
-                values = np.minimum(values, np.iinfo(field).max)
-            packed[name] = values
-        packed = packed[np.argsort(packed[order], kind="stable")]
-    return packed.tobytes()
+BROWSER = {
+    "messages": "sent:f arrives:f source:B target:B kind:B attempt:B request:I",
+    "spans": "arrived:f started:f ended:f request:I span:I parent:I node:B status:B attempt:H",
+    "requests": "start:f end:f request:I status:B attempts:B unused:H",
+    "states": "time:f value:f node:B gauge:B unused:H",
+}
+
+
+def _record(columns: str) -> np.dtype:
+    """The numpy record type of "name:type name:type ...", little-endian, without gaps."""
+    return np.dtype([(name, "<" + kind) for name, kind in (column.split(":") for column in columns.split())])
+
+
+def _for_browser(rows: np.ndarray, columns: str) -> bytes:
+    packed = np.zeros(len(rows), _record(columns))
+    first, *_ = names = [name for name in packed.dtype.names or () if name != "unused"]
+    for name in names:
+        packed[name] = np.minimum(rows[name], 255) if packed.dtype[name] == np.uint8 else rows[name]
+    return packed[np.argsort(packed[first], kind="stable")].tobytes()

@@ -1,0 +1,28 @@
+"""What happens later: the engine's only kind of event that nobody waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import simpy
+from simpy.events import NORMAL, Event
+
+from .arguments import refuse
+
+
+class After(Event):
+    """Calls `callback(event)` after `delay` seconds; `value` is the event's."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, env: simpy.Environment, delay: float, callback: Callable[[Any], Any], value: Any = None
+    ) -> None:
+        if not delay >= 0:
+            refuse("delay", delay, "a number of at least 0")
+        self.env = env
+        self.callbacks = [callback]
+        self._ok = True
+        self._value = value
+        env.schedule(self, NORMAL, delay)
