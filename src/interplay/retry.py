@@ -118,7 +118,7 @@ class RetryBudget:
         self._refill(now)
         if self.tokens < 1 - 1e-9:
             return False
-        self.tokens -= 1
+        self.tokens = max(0.0, self.tokens - 1)
         return True
 
     def _refill(self, now: float) -> None:

@@ -21,8 +21,8 @@ function h(what, attributes = {}, ...children) {
 /** Text with words between backticks as code. */
 const withCode = (text) => text.split("`").map((part, i) => (i % 2 ? h("code", { text: part }) : part));
 
-let lastId = 0;
-const newId = (word) => `ip-${word}-${++lastId}`;
+/** A name that no other widget on the page has: each one runs this file anew, so counting would not do. */
+const newId = (word) => `ip-${word}-${Math.random().toString(36).slice(2, 12)}`;
 
 /** Sets text only when it changed: cheap enough for each frame. */
 function say(element, text) {
