@@ -132,14 +132,14 @@ class Expect:
         """Expect the same plain data. Lists equal tuples; numbers may differ by rounding; 1 is not True."""
         found = _difference(_plain(observed, expected, given), plain(expected))
         if found is not None:
-            where = f" (see {found})" if found else ""
+            where = f" (they differ at {found})" if found else ""
             raise _Unmet(_told(observed, expected) + where, show(expected), given)
 
     def close(self, observed: Any, expected: Any, tolerance: float = 1e-9, given: str = "") -> None:
         """Expect a number (or a list of numbers, each) within `tolerance` of `expected`."""
         found = _difference(_plain(observed, expected, given), plain(expected), tolerance)
         if found is not None:
-            where = f" (see {found})" if found else ""
+            where = f" (they differ at {found})" if found else ""
             within = f", within {tolerance:g}" if tolerance > 1e-6 else ""
             raise _Unmet(_told(observed, expected) + where, show(expected) + within, given)
 

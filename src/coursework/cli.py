@@ -169,6 +169,7 @@ def release(
     from coursework import release as releasing
 
     course = Course.here()
+    course.need_solutions()
     slugs = [course.slug(unit) for unit in units or []]
     for what in course.assignments():
         if not slugs or what.slug in slugs:
@@ -194,6 +195,7 @@ def report(
     from coursework import report as reporting
 
     course = Course.here()
+    course.need_solutions()
     slug = course.slug(unit) if unit else None
     whats = [what for what in course.assignments() if slug in (None, what.slug)]
     results = reporting.collect(course, whats)
@@ -218,6 +220,7 @@ def demo(
     from coursework.report import common_mistakes
 
     course = Course.here()
+    course.need_solutions()
     slugs = [course.slug(unit) for unit in units or []] or sorted(
         {what.slug for what in course.assignments()}
     )

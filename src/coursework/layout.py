@@ -66,6 +66,13 @@ class Course:
 
     root: Path
 
+    def need_solutions(self) -> None:
+        """NotFound, in a copy that learners get: what teaches needs `solutions/`."""
+        if not self.solutions.is_dir():
+            raise NotFound(
+                "This copy of the course has no solutions/: run it in a clone of the whole course."
+            )
+
     @classmethod
     def here(cls, start: Path | None = None) -> "Course":
         """The course that the folder `start` (by default the current one) stands in."""
