@@ -12,7 +12,8 @@ import pytest
 from browser_tools import Notebook
 from storm_model import outage, storm
 
-from interplay.trace import MESSAGE, RETRY
+from interplay.player.measures import RECORDS
+from interplay.trace import RETRY
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("player-browser")]
 
@@ -93,7 +94,7 @@ def view(notebook):
 
 def counts(run, t):
     """The trace's own count, from the bytes as the page gets them."""
-    rows = np.frombuffer(run.trace.packed()["messages"], MESSAGE)
+    rows = np.frombuffer(run.trace.packed()["messages"], RECORDS["messages"])
     return int(((rows["sent"] <= t) & (t < rows["arrives"]) & np.isfinite(rows["arrives"])).sum())
 
 
@@ -201,7 +202,7 @@ def test_play_step_and_moments(view):
     view.press("Previous moment")
     assert view.time() == pytest.approx(17.0)
     view.press("Next moment")
-    rows = np.frombuffer(storm().run(until=30).trace.packed()["messages"], MESSAGE)
+    rows = np.frombuffer(storm().run(until=30).trace.packed()["messages"], RECORDS["messages"])
     times = np.unique(np.concatenate([rows["sent"], rows["arrives"][np.isfinite(rows["arrives"])]]))
     view.press("One message on")
     assert view.time() == pytest.approx(times[times > 20.0][0], abs=1e-6)
@@ -619,7 +620,7 @@ def test_the_pages_functions(chromium, tmp_path):
         )
         js = page.evaluate
         # decode: the last row of each table
-        rows = np.frombuffer(sent["messages"], MESSAGE)
+        rows = np.frombuffer(sent["messages"], RECORDS["messages"])
         last = js("(m => [m.length, m.sent.at(-1), m.request.at(-1), m.kind.at(-1)])(sight.messages)")
         assert last == [len(rows), float(rows["sent"][-1]), int(rows["request"][-1]), int(rows["kind"][-1])]
         # counting

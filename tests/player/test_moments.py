@@ -87,7 +87,8 @@ def by_hand(states, until=20.0):
     trace = Trace()
     trace.nodes = [Node("web", "users", None), Node("stock", "service", 2)]
     trace.until = until
-    trace.states = states
+    for row in states:
+        trace.states.append(row)
     return trace
 
 
@@ -131,7 +132,8 @@ def test_measures_agree_with_the_run():
 
 def test_p99_is_nearest_rank_within_each_window():
     trace = by_hand([])
-    trace.requests = [(i, 0.0, 0.1 + i / 1000, OK, 1) for i in range(200)] + [(999, 5.0, 5.5, OK, 1)]
+    for row in [(i, 0.0, 0.1 + i / 1000, OK, 1) for i in range(200)] + [(999, 5.0, 5.5, OK, 1)]:
+        trace.requests.append(row)
     p99 = measure(Tables.of(trace), 1.0).p99
     assert p99[0] == pytest.approx(0.1 + 197 / 1000, abs=1e-6)  # the 198th of 200
     assert p99[5] == pytest.approx(0.5)
@@ -146,6 +148,7 @@ def test_windows_are_round_and_not_too_many():
 
 def test_calls_that_reach_a_service_are_counted_where_they_arrive():
     trace = by_hand([], until=2.0)
-    trace.messages = [(0.0, 1.5, 0, 1, REQUEST, 1, 1), (0.0, float("inf"), 0, 1, REQUEST, 1, 2)]
+    for row in [(0.0, 1.5, 0, 1, REQUEST, 1, 1), (0.0, float("inf"), 0, 1, REQUEST, 1, 2)]:
+        trace.messages.append(row)
     first = measure(Tables.of(trace), 1.0).first[1]
     assert first.tolist() == [0.0, 1.0]

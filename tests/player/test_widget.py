@@ -10,7 +10,7 @@ from storm_model import outage, storm
 
 from interplay import ArgumentError, Exponential, Retry, Simulation
 from interplay.player import Choice, Player, Predict, Slider, widget
-from interplay.trace import MESSAGE, SPAN, STATE, USER_REQUEST
+from interplay.player.measures import RECORDS
 
 
 @pytest.fixture(autouse=True)
@@ -51,14 +51,9 @@ def test_the_first_run_is_there_at_once():
 def test_the_page_gets_the_whole_trace_in_bytes():
     p = player()
     sent, trace = p.answer["runs"][0], p.run.trace
-    for name, dtype, rows in (
-        ("messages", MESSAGE, trace.messages),
-        ("spans", SPAN, trace.spans),
-        ("requests", USER_REQUEST, trace.requests),
-        ("states", STATE, trace.states),
-    ):
+    for name, record in RECORDS.items():
         assert isinstance(sent[name], bytes)
-        assert len(np.frombuffer(sent[name], dtype)) == len(rows) > 0
+        assert len(np.frombuffer(sent[name], record)) == len(getattr(trace, name)) > 0
     without_bytes = {k: v for k, v in sent.items() if not isinstance(v, bytes)}
     assert math.isfinite(len(json.dumps(without_bytes, allow_nan=False)))
 

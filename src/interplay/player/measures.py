@@ -8,22 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ..trace import (
-    GAUGES,
-    MESSAGE,
-    OK,
-    OPEN,
-    QUEUE,
-    REQUEST,
-    RETRY,
-    SPAN,
-    STATE,
-    USER_REQUEST,
-    Node,
-    Trace,
-)
+from ..trace import BROWSER, CALLS, GAUGES, OK, OPEN, QUEUE, REQUEST, Node, Trace
 
 FINE = 4  # queues are sampled this many times a window
+
+
+def _record(columns: str) -> np.dtype:
+    """The numpy record of "name:type name:type ..." as the page gets it: little-endian, without gaps."""
+    return np.dtype([(name, "<" + kind) for name, kind in (column.split(":") for column in columns.split())])
+
+
+RECORDS = {table: _record(columns) for table, columns in BROWSER.items()}
 
 
 @dataclass(frozen=True)
@@ -43,16 +38,8 @@ class Tables:
     def of(cls, trace: Trace) -> Tables:
         """Pack a trace once, and read the packed bytes as tables."""
         packed = trace.packed()
-        return cls(
-            trace.nodes,
-            trace.until,
-            packed,
-            np.frombuffer(packed["messages"], MESSAGE),
-            np.frombuffer(packed["spans"], SPAN),
-            np.frombuffer(packed["requests"], USER_REQUEST),
-            np.frombuffer(packed["states"], STATE),
-            sorted(trace.markers),
-        )
+        rows = {name: np.frombuffer(packed[name], record) for name, record in RECORDS.items()}
+        return cls(trace.nodes, trace.until, packed, **rows, markers=sorted(trace.markers))
 
     @property
     def services(self) -> list[int]:
@@ -82,8 +69,8 @@ def window_of(until: float) -> float:
 class Measures:
     """Windows of `window` seconds: `time` is each one's middle (s), rates are per second, p99 in seconds.
 
-    `first` and `again` are first tries and retries that reach a service; `queue` is sampled FINE times in
-    each window.
+    `first` and `again` are first tries and retries (and hedges) that reach a service; `queue` is sampled
+    FINE times in each window.
     """
 
     window: float
@@ -120,13 +107,13 @@ def measure(tables: Tables, window: float | None = None) -> Measures:
 
     requests, messages = tables.requests, tables.messages
     good = requests[requests["status"] == OK]
-    calls = messages[(messages["kind"] == REQUEST) | (messages["kind"] == RETRY)]
+    calls = messages[np.isin(messages["kind"], CALLS)]
     fine = np.arange(n * FINE + 1) * window / FINE
     first, again, queue = {}, {}, {}
     for node in tables.services:
         here = calls[calls["target"] == node]
         first[node] = rate(here["arrives"][here["kind"] == REQUEST])
-        again[node] = rate(here["arrives"][here["kind"] == RETRY])
+        again[node] = rate(here["arrives"][here["kind"] != REQUEST])
         queue[node] = tables.at(node, QUEUE, fine)
     return Measures(
         window, edges[:-1] + window / 2, rate(requests["start"]), rate(good["end"]),
@@ -147,8 +134,8 @@ def totals(tables: Tables) -> dict[str, float]:
     """Counts of a run: users who asked, were served, failed, still wait; attempts and retries."""
     status, kind = tables.requests["status"], tables.messages["kind"]
     asked, ok, waiting = len(status), int((status == OK).sum()), int((status == OPEN).sum())
-    retries = int((kind == RETRY).sum())
-    attempts = int((kind == REQUEST).sum()) + retries
+    attempts = int(np.isin(kind, CALLS).sum())
+    retries = attempts - int((kind == REQUEST).sum())
     return {
         "asked": asked, "ok": ok, "failed": asked - ok - waiting, "waiting": waiting,
         "attempts": attempts, "retries": retries,

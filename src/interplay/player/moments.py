@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from ..trace import BREAKER, OK, OPEN, QUEUE, REJECTION, REQUEST, RETRY, TOKENS, UP, Trace
+from ..trace import BREAKER, CALLS, OK, OPEN, QUEUE, REJECTION, REQUEST, RETRY, TOKENS, UP, Trace
 from .measures import Tables
 
 BREAKERS = {1: "breaker opens", 2: "breaker half-opens", 0: "breaker closes"}
@@ -156,7 +156,7 @@ def _tips_and_recovers(tables: Tables) -> Iterator[Moment]:
 
 
 def _tip(tables: Tables, edges: np.ndarray, stretch: list[int], free: list[int]) -> Iterator[Moment]:
-    calls = tables.messages[(tables.messages["kind"] == REQUEST) | (tables.messages["kind"] == RETRY)]
+    calls = tables.messages[np.isin(tables.messages["kind"], CALLS)]
     for node in tables.services:
         can = _capacity(tables, node)
         rate = np.histogram(calls["arrives"][calls["target"] == node], edges)[0] / (edges[1] - edges[0])

@@ -8,10 +8,13 @@ backlog. A run that takes longer than a moment goes on in a thread, with progres
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import inspect
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import anywidget
@@ -118,26 +121,33 @@ class Player(anywidget.AnyWidget):
         """Run what is wanted in a thread: answer at once when it is quick, else let the kernel go on."""
         asked, self._wanted = self._wanted or {}, None
         result: list[tuple[dict[str, Any], dict[str, Any] | None, list[Any]]] = []
+        loop: asyncio.AbstractEventLoop | None = None
+        with contextlib.suppress(RuntimeError):  # outside a kernel there is none
+            loop = asyncio.get_running_loop()
+        done = asyncio.Event()
+
+        def work() -> None:
+            result.append(self._work(asked))
+            if loop is not None:
+                with contextlib.suppress(RuntimeError):  # the kernel is going down
+                    loop.call_soon_threadsafe(done.set)
+
         self._stop.clear()
         self._share = 0.0
-        self._thread = threading.Thread(target=lambda: result.append(self._work(asked)), daemon=True)
+        self._thread = threading.Thread(target=work, daemon=True)
         self._thread.start()
-        self._thread.join(MOMENT)
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self._thread.join()
-        if not self._thread.is_alive():
+        self._thread.join(MOMENT if loop is not None else None)
+        if loop is None or not self._thread.is_alive():
             self._thread = None
             self._publish(*result[0])
         else:
-            self._waiting = loop.create_task(self._wait(asked, result))
+            self._waiting = loop.create_task(self._wait(asked, result, done))
 
-    async def _wait(self, asked: dict[str, Any], result: list[Any]) -> None:
-        thread = cast(threading.Thread, self._thread)
-        while thread.is_alive():
+    async def _wait(self, asked: dict[str, Any], result: list[Any], done: asyncio.Event) -> None:
+        while not done.is_set():
             self.send({"progress": round(self._share, 3), "number": asked.get("number")})
-            await asyncio.sleep(0.1)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), 0.1)
         self._thread = None
         self._publish(*result[0])
         if self._wanted is not None:
@@ -156,10 +166,11 @@ class Player(anywidget.AnyWidget):
             faults = [(f["label"], round(float(f["at"]), 3)) for f in asked.get("faults", [])]
             beside = asked.get("compare", "")
             labels = ["", beside] if beside in self._compare else [""]
-            sights = [
-                self._simulate(label, {**values, **self._compare.get(label, {})}, faults, i, len(labels))
-                for i, label in enumerate(labels)
-            ]
+            with _no_collection():
+                sights = [
+                    self._simulate(label, {**values, **self._compare.get(label, {})}, faults, i, len(labels))
+                    for i, label in enumerate(labels)
+                ]
         except _Stopped:
             return about | {"kind": "stopped"}, None, []
         except Exception as error:  # whatever a learner's model does wrong is shown in the widget
@@ -189,8 +200,12 @@ class Player(anywidget.AnyWidget):
             if at < self._until:
                 self._faults[name](told, at)
 
+        began = time.monotonic()
+
         def progress(share: float) -> bool:
             self._share = (i + share) / of
+            if time.monotonic() - began > 1:
+                gc.enable()
             return not self._stop.is_set()
 
         run = shop.run(until=self._until, progress=progress)
@@ -221,6 +236,18 @@ class Player(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         data, metadata = cast(Any, super()._repr_mimebundle_(**kwargs))
         return {**data, **bundle(self._name, self._seen, self.values, self.problem)}, metadata
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """A short run makes many objects and no garbage; looking for some would double the time to repaint."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class _Stopped(Exception):

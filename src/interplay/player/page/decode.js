@@ -1,9 +1,9 @@
 // Bytes to columns. The records are described in interplay/trace.py; everything is little-endian.
 
-const KINDS = ["request", "retry", "reply", "error", "rejected", "event", "compensation", "dead letter"];
+const KINDS = ["request", "retry", "reply", "error", "rejected", "event", "compensation", "dead letter", "hedge", "cancel"];
 const STATUSES = ["ok", "timeout", "error", "rejected", "open"];
 const GAUGES = ["busy", "queue", "up", "breaker", "tokens"];
-const [REQUEST, RETRY] = [0, 1];
+const [REQUEST, RETRY, HEDGE] = [0, 1, 8];
 const OPEN = 4;
 
 const READERS = {

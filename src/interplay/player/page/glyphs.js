@@ -6,9 +6,11 @@ const GLYPHS = [
   { kind: "reply", shape: "square", words: "answer" },
   { kind: "error", shape: "cross", words: "error" },
   { kind: "rejected", shape: "diamond", words: "rejection" },
-  { kind: "event", shape: "pentagon", words: "event" },
+  { kind: "event", shape: "star", words: "event" },
   { kind: "compensation", shape: "chevron", words: "compensation" },
   { kind: "dead letter", shape: "envelope", words: "dead letter" },
+  { kind: "hedge", shape: "pentagon", words: "hedge" },
+  { kind: "cancel", shape: "bar", words: "cancellation" },
 ];
 
 /** The outline of a shape around 0, 0 with radius r, as points (or null for a circle). */
@@ -23,9 +25,11 @@ function outline(shape, r) {
     case "square": return [[-q, -q], [q, -q], [q, q], [-q, q]];
     case "diamond": return turn(4, 0).map(([x, y]) => [x * 1.15, y * 1.15]);
     case "pentagon": return turn(5, -Math.PI / 2).map(([x, y]) => [x * 1.1, y * 1.1]);
+    case "star": return [...turn(5, -Math.PI / 2), ...turn(5, -Math.PI / 2 + Math.PI / 5)].map(([x, y], i) => [x, y, i % 5, i >= 5]).sort((p, o) => p[2] - o[2] || p[3] - o[3]).map(([x, y, , inner]) => (inner ? [x * 0.6, y * 0.6] : [x * 1.3, y * 1.3]));
     case "cross": return [[-r, -r + w], [-r + w, -r], [0, -w], [r - w, -r], [r, -r + w], [w, 0], [r, r - w], [r - w, r], [0, w], [-r + w, r], [-r, r - w], [-w, 0]];
     case "chevron": return [[r, -r], [0, -r], [-r, 0], [0, r], [r, r], [0, 0]];
     case "envelope": return [[-r * 1.2, -q], [0, 0], [r * 1.2, -q], [r * 1.2, q], [-r * 1.2, q]];
+    case "bar": return [[-w, -r * 1.2], [w, -r * 1.2], [w, r * 1.2], [-w, r * 1.2]];
     default: return null;
   }
 }

@@ -28,7 +28,7 @@ class Sight {
         sums.set(key, sum);
       }
       if (kind[i] === REQUEST) this.calls[target[i]].first.push(sent[i]);
-      if (kind[i] === RETRY) this.calls[target[i]].again.push(sent[i]);
+      if (kind[i] === RETRY || kind[i] === HEDGE) this.calls[target[i]].again.push(sent[i]);
     }
     this.usual = new Map([...sums].map(([key, [sum, n]]) => [key, sum / n]));
   }
