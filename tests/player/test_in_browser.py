@@ -594,6 +594,20 @@ Predict("What do users get?", options, answer="b")"""
     assert json.dumps(notebook.errors) == "[]"
 
 
+def test_two_predictions_on_a_page_do_not_meddle_with_each_other(open_notebook):
+    cell = """from interplay.player import Predict
+Predict("{0}?", {{"a": ("{0} yes", "no"), "b": ("{0} no", "right")}}, answer="b")"""
+    notebook = open_notebook("predictions.ipynb", [cell.format("First"), cell.format("Second")])
+    page, (first, second) = notebook.page, [notebook.page.locator(".ip-predict").nth(i) for i in (0, 1)]
+    second.wait_for()
+    first.get_by_text("First yes").click()
+    second.get_by_text("Second no").click()
+    assert [box.locator("input:checked").input_value() for box in (first, second)] == ["a", "b"]
+    assert all(box.get_by_role("button").is_enabled() for box in (first, second))
+    names = page.evaluate("[...document.querySelectorAll('.ip-predict [id]')].map(e => e.id)")
+    assert len(names) == len(set(names)) > 4
+
+
 # -- the page's own functions -----------------------------------------------------------------------
 
 
