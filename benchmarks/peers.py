@@ -19,7 +19,7 @@ from typing import Any
 import models
 from sidebyside import arguments, cpu, race, report, table
 
-LOAD, SIZE = 0.8, 30_000
+LOAD, SIZE = 0.8, 100_000
 
 
 def interplay(seed: int, workers: int) -> float:

@@ -44,7 +44,9 @@ class Call(Request):
 
     def __init__(
         self,
-        request: Request,
+        number: int,
+        parent: int,
+        priority: float,
         caller: int,
         service: Service,
         attempt: int,
@@ -52,9 +54,9 @@ class Call(Request):
         answer: Answer,
         extra: float = 0.0,
     ) -> None:
-        self.number = request.number
-        self.parent = request.span
-        self.priority = request.priority
+        self.number = number
+        self.parent = parent
+        self.priority = priority
         self.expires = expires
         self.span = 0
         self.cancelled = False

@@ -95,7 +95,7 @@ class Client:
         hedge: Hedging | None = None,
         overhead: float = 0.0,
     ) -> None:
-        self.sim, self.env, self.caller = sim, sim.env, caller
+        self.sim, self.env, self.caller, self._carry = sim, sim.env, caller, sim.network.send
         self.replicas = service if isinstance(service, Replicas) else None
         self.service = service.services[0] if isinstance(service, Replicas) else service
         self.deadline = math.inf if deadline is None else number("deadline", deadline, above=0)
@@ -118,13 +118,16 @@ class Client:
         self._u = sim.streams.generator(f"{name} backoff").random
         self._chance = sim.streams.generator(f"{name} choice").random
 
-    def begin(self, request: Request, done: Callable[[int, Request], None]) -> None:
+    def begin(
+        self, number: int, expires: float, priority: float, done: Callable[[int, Request], None]
+    ) -> None:
         """Call `once`, and `done(status, request)` at the end: the short way for whom that is all."""
         if not self._waits:
-            call = Call(request, self.caller, self.service, 1, math.inf, done, self.overhead)
-            self.sim.network.send(self.caller, self.service.node, REQUEST, call, call.reached)
+            call = Call(number, 0, priority, self.caller, self.service, 1, math.inf, done, self.overhead)
+            self._carry(self.caller, self.service.node, REQUEST, call, call.reached)
             return
-        leaves = self.env.now + self.total
+        request = Request(number, expires, priority)
+        leaves = self.env._now + self.total
         reply = self._attempt(request, 1, min(leaves, request.expires) if self.propagate else leaves)
         if reply.callbacks is None:
             done(reply._value, request)
@@ -135,30 +138,30 @@ class Client:
         """Call the service for this request: `reply = yield from client.call(request)`."""
         env, retry, budget = self.env, self.retry, self.retry.budget
         attempt, wait = 1, 0.0
-        self._count(env.now)
-        leaves = env.now + self.total
+        self._count(env._now)
+        leaves = env._now + self.total
         if self.propagate:
             leaves = min(leaves, request.expires)
         if budget is not None:
-            budget.request(env.now)
+            budget.request(env._now)
         while True:
             if request.cancelled:
                 return Reply(STATUSES[TIMEOUT], attempt - 1)
             if self._guarded and not self._admitted():
                 status = REJECTED
             else:
-                sent = env.now
+                sent = env._now
                 status = yield self._attempt(request, attempt, leaves)
                 if self._guarded:
                     self._tell_guards(status, sent)
             if budget is not None:
-                budget.record(status == OK, env.now)
+                budget.record(status == OK, env._now)
             again = status != OK and retry.wants(attempt, STATUSES[status]) and not request.cancelled
             if again:
-                wait = retry.delay(attempt, env.now, self._u(), wait)
-                again = env.now + wait < leaves and retry.allow(env.now)
+                wait = retry.delay(attempt, env._now, self._u(), wait)
+                again = env._now + wait < leaves and retry.allow(env.now)
             if budget is not None and self.sim.trace.watched:
-                self.sim.trace.states.append((env.now, self.caller, TOKENS, budget.tokens))
+                self.sim.trace.states.append((env._now, self.caller, TOKENS, budget.tokens))
             if not again:
                 return Reply(STATUSES[status], attempt)
             if wait > 0:
@@ -178,7 +181,7 @@ class Client:
 
     def _admitted(self) -> bool:
         """Ask the client's own guards, the outermost first."""
-        now = self.env.now
+        now = self.env._now
         if self.limit is not None and not self.limit.allow(now):
             return False
         if self.throttle is not None and not self.throttle.allow(now, self._chance()):
@@ -194,7 +197,7 @@ class Client:
         return allowed
 
     def _tell_guards(self, status: int, sent: float) -> None:
-        now = self.env.now
+        now = self.env._now
         if self.throttle is not None:
             self.throttle.record(status in (OK, ERROR), now)
         if self.bulkhead is not None:
@@ -208,14 +211,14 @@ class Client:
         state = BREAKER_STATES[self.breaker.state]
         if state != self._breaker_was and self.sim.trace.watched:
             self._breaker_was = state
-            self.sim.trace.states.append((self.env.now, self.caller, BREAKER, state))
+            self.sim.trace.states.append((self.env._now, self.caller, BREAKER, state))
 
     def _attempt(self, request: Request, attempt: int, leaves: float) -> PendingReply:
         """Send one attempt, and whatever belongs to it; the returned event is its answer."""
         reply = PendingReply(self.env)
         patience = self.deadline
         if leaves < math.inf:
-            patience = min(patience, leaves - self.env.now)
+            patience = min(patience, leaves - self.env._now)
             if patience <= 0:
                 reply.settle(TIMEOUT)
                 return reply
@@ -240,11 +243,21 @@ class Client:
         answer: Answer,
         but: Service | None,
     ) -> Call:
-        now, service = self.env.now, self.service
+        now, service = self.env._now, self.service
         if self.replicas is not None:
             service = self.replicas.choose(now, self._chance, but)
-        call = Call(request, self.caller, service, attempt, now + patience, answer, self.overhead)
-        self.sim.network.send(self.caller, service.node, kind, call, call.reached)
+        call = Call(
+            request.number,
+            request.span,
+            request.priority,
+            self.caller,
+            service,
+            attempt,
+            now + patience,
+            answer,
+            self.overhead,
+        )
+        self._carry(self.caller, service.node, kind, call, call.reached)
         return call
 
     def _watch(self, request: Request, first: Call, patience: float, reply: PendingReply) -> None:
@@ -252,7 +265,7 @@ class Client:
         calls, hedge = [first], self.hedge
 
         def late(_: Any) -> None:
-            if not reply.triggered and hedge is not None and hedge.allow(self.env.now):
+            if not reply.triggered and hedge is not None and hedge.allow(self.env._now):
                 left = patience - hedge.after
                 reply.copies += 1
                 calls.append(self._send(request, first.attempt, HEDGE, left, reply.answer, first.service))
@@ -263,7 +276,7 @@ class Client:
         def settled(_: Any) -> None:
             if self.replicas is not None:
                 answered = reply.by or first
-                self.replicas.record(answered.service, reply.value == OK, self.env.now)
+                self.replicas.record(answered.service, reply.value == OK, self.env._now)
             if self.cancel:
                 request.stop = [other for other in request.stop if other is not stop]
                 for call in calls:
@@ -271,7 +284,7 @@ class Client:
                         self._cancel(call)
 
         if hedge is not None:
-            hedge.request(self.env.now)
+            hedge.request(self.env._now)
         if reply.callbacks is None:  # refused at once, over a network without delay
             settled(reply)
             return
@@ -283,4 +296,4 @@ class Client:
 
     def _cancel(self, call: Call) -> None:
         service = call.service
-        self.sim.network.send(self.caller, service.node, CANCEL, call, lambda _: service.cancel(call))
+        self._carry(self.caller, service.node, CANCEL, call, lambda _: service.cancel(call))

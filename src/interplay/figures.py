@@ -40,6 +40,8 @@ MESSAGE_STYLE = {  # colour, marker at the arriving end
     "event": (SKY, "P"),
     "compensation": (PURPLE, "v"),
     "dead letter": (BLACK, "*"),
+    "hedge": (ORANGE, "p"),
+
 }
 
 

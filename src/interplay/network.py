@@ -35,7 +35,7 @@ class Network:
         delay = call.extra + self._delay()
         lost = (self.loss or self.cut) and self._loses(source, target)
         if self._record is not None:
-            now = self.env.now
+            now = self.env._now
             arrives = math.inf if lost else now + delay
             self._record((now, arrives, source, target, kind, call.attempt, call.number))
         if lost:

@@ -74,7 +74,7 @@ class Service:
 
     def receive(self, call: Call) -> None:
         """A call arrives: serve it, let it wait, or refuse it."""
-        call.arrived = now = self.env.now
+        call.arrived = now = self.env._now
         if self.crashed or call.cancelled:
             self._refuse(call, ERROR if self.crashed else TIMEOUT)
         elif self.busy < self.workers and not self.holding:
@@ -115,7 +115,7 @@ class Service:
 
     def _finish(self, call: Call, status: int) -> None:
         """The worker takes the next call, and this one's answer goes out."""
-        now = self.env.now
+        now = self.env._now
         del self._working[call.span]
         self._next(now)
         self._end(call, status, now)
@@ -151,7 +151,7 @@ class Service:
     def _refuse(self, call: Call, status: int) -> None:
         call.span = self._next_span()
         call.started = call.arrived
-        self._end(call, status, self.env.now)
+        self._end(call, status, self.env._now)
 
     def _end(self, call: Call, status: int, now: float) -> None:
         """Record the span, and answer unless the caller has said that it left."""
@@ -176,9 +176,9 @@ class Service:
         """The caller has left, and says so: stop waiting or working for it, and tell whom it called."""
         call.cancelled = True
         if self.queue.remove(call):
-            self._note(QUEUE, len(self.queue), self.env.now)
+            self._note(QUEUE, len(self.queue), self.env._now)
             call.started, call.span = math.nan, self._next_span()
-            self._end(call, TIMEOUT, self.env.now)
+            self._end(call, TIMEOUT, self.env._now)
         elif call.span in self._working:
             self._finish(call, TIMEOUT)
             call.stop_all()
@@ -202,7 +202,7 @@ class Service:
                 self._resume()
             elif kind == "crash":
                 self.crashed -= 1
-                self.started_at = self.env.now
+                self.started_at = self.env._now
             elif kind == "slow":
                 self.slowness.remove(amount)
             elif kind == "errors":
@@ -213,20 +213,20 @@ class Service:
 
     def _record_up(self) -> None:
         up = 0.0 if not self.healthy else 0.5 if self.slowness or self.failing else 1.0
-        self._note(UP, up, self.env.now)
+        self._note(UP, up, self.env._now)
 
     def _resume(self) -> None:
         for _ in range(min(self.workers - self.busy, len(self.queue))):
             if len(self.queue) and not self.holding:
                 self.busy += 1
-                self._note(BUSY, self.busy, self.env.now)
-                self._next(self.env.now)
+                self._note(BUSY, self.busy, self.env._now)
+                self._next(self.env._now)
 
     def _crash(self) -> None:
         """Everything in work and in the queue is lost; the callers' connections break."""
         lost, waiting = list(self._working.values()), self.queue.clear()
         self._working.clear()
-        now = self.env.now
+        now = self.env._now
         self.busy = 0
         self._note(BUSY, 0, now)
         self._note(QUEUE, 0, now)

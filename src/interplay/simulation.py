@@ -25,7 +25,7 @@ from .streams import Constant, Distribution, Exponential, Streams
 from .trace import OK, OPEN, STATUSES, Node, Trace
 
 STATUS = {name: i for i, name in enumerate(STATUSES)}
-COMPACT_EVERY = 1 << 13  # spans
+COMPACT_EVERY = 1 << 10  # spans
 Journey = Callable[[Request], Generator[Any, Any, Any]]
 
 FAULTS = {
@@ -122,7 +122,7 @@ class Simulation:
         between = self.streams.draws(f"arrivals {self._numbered('users')}", Exponential(1 / rate))
 
         def arrival(_: Any) -> None:
-            if env.now < end:
+            if env._now < end:
                 self.arrive(journey, patience, priority)
                 After(env, between(), arrival)
 
@@ -130,13 +130,13 @@ class Simulation:
 
     def arrive(self, journey: Journey | Client, patience: float = math.inf, priority: float = 0.0) -> None:
         """One user arrives now and makes this journey."""
-        start = self.env.now
+        start = self.env._now
         self._numbers = n = self._numbers + 1
         self._open[n] = start
-        request = Request(n, start + patience, priority)
         if isinstance(journey, Client) and journey.once:
-            journey.begin(request, self._leave)
+            journey.begin(n, start + patience, priority, self._leave)
             return
+        request = Request(n, start + patience, priority)
 
         def done(reply: Any) -> None:
             if isinstance(reply, Reply):
@@ -149,7 +149,7 @@ class Simulation:
     def _leave(self, status: int, request: Request, attempts: int = 1) -> None:
         """A user has what there is to have, and leaves."""
         n = request.number
-        self.trace.requests.append((n, self._open.pop(n), self.env.now, status, attempts))
+        self.trace.requests.append((n, self._open.pop(n), self.env._now, status, attempts))
 
     def fault(
         self,
@@ -164,37 +164,37 @@ class Simulation:
         """Break a service from `start` to `end` (seconds). `kind` is one of FAULTS."""
         one_of("kind", kind, tuple(FAULTS))
         target = self._find(service)
-        number("start", start, least=self.env.now)
+        number("start", start, least=self.env._now)
         number("end", end, above=start)
         amount = (
             number("factor", factor, above=0) if kind == "slow" else number("share", share, least=0, most=1)
         )
 
         def happen() -> Generator[Any, Any, None]:
-            yield Timeout(self.env, start - self.env.now)
+            yield Timeout(self.env, start - self.env._now)
             finish = target.fail(kind, amount)
-            self.trace.markers.append((self.env.now, f"{target.name}: {kind} starts", target.node))
+            self.trace.markers.append((self.env._now, f"{target.name}: {kind} starts", target.node))
             yield Timeout(self.env, end - start)
             finish()
-            self.trace.markers.append((self.env.now, f"{target.name}: {kind} ends", target.node))
+            self.trace.markers.append((self.env._now, f"{target.name}: {kind} ends", target.node))
 
         self.env.process(happen())
 
     def partition(self, one: Service | str, other: Service | str, *, start: float, end: float) -> None:
         """No message passes between two nodes from `start` to `end` (seconds)."""
-        number("start", start, least=self.env.now)
+        number("start", start, least=self.env._now)
         number("end", end, above=start)
         users = self.trace.nodes[0].name
         pair = frozenset(0 if side == users else self._find(side).node for side in (one, other))
         label = "partition of " + " and ".join(sorted(self.trace.nodes[node].name for node in pair))
 
         def happen() -> Generator[Any, Any, None]:
-            yield Timeout(self.env, start - self.env.now)
+            yield Timeout(self.env, start - self.env._now)
             self.network.cut.append(pair)
-            self.trace.markers.append((self.env.now, f"{label} starts", -1))
+            self.trace.markers.append((self.env._now, f"{label} starts", -1))
             yield Timeout(self.env, end - start)
             self.network.cut.remove(pair)
-            self.trace.markers.append((self.env.now, f"{label} ends", -1))
+            self.trace.markers.append((self.env._now, f"{label} ends", -1))
 
         self.env.process(happen())
 
@@ -253,7 +253,7 @@ class Simulation:
     def end(self) -> Run:
         """End the run at the present time: what is still open is recorded as open."""
         self._ended = True
-        self.trace.until = self.env.now
+        self.trace.until = self.env._now
         for request, start in self._open.items():
             self.trace.requests.append((request, start, math.nan, OPEN, 0))
         for service in self.services.values():
