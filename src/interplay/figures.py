@@ -41,7 +41,7 @@ MESSAGE_STYLE = {  # colour, marker at the arriving end
     "compensation": (PURPLE, "v"),
     "dead letter": (BLACK, "*"),
     "hedge": (ORANGE, "p"),
-
+    "cancel": (BLACK, "|"),
 }
 
 

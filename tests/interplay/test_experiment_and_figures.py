@@ -5,6 +5,7 @@ import pytest
 
 from interplay import ArgumentError, Constant, Exponential, Retry, Simulation, figures
 from interplay.experiment import Interval, interval, paired, replicate, sweep
+from interplay.trace import MESSAGE_KINDS
 
 
 def test_interval_is_students():
@@ -76,6 +77,14 @@ def test_every_figure_has_its_text(storm):
         assert 'alt="' in bundle["text/html"]
         assert bundle["text/plain"] == picture.alt
         assert picture.png(40).startswith(b"\x89PNG")
+
+
+def test_every_kind_of_message_can_be_drawn():
+    assert set(figures.MESSAGE_STYLE) == set(MESSAGE_KINDS)
+    shop = Simulation(seed=1, delay=Constant(0.05))
+    shop.service("inventory", workers=1, time=Constant(1.0))
+    shop.users(shop.client("inventory", deadline=0.3, cancel=True).call, rate=2)
+    assert "1 × cancel" in figures.spacetime(shop.run(5), 1).alt
 
 
 def test_an_unknown_request_is_refused(storm):
