@@ -11,7 +11,7 @@ from .arguments import number, refuse, whole
 from .journey import drive
 from .queueing import Fifo
 from .streams import Distribution
-from .trace import BUSY, ERROR, ERROR_REPLY, OK, OPEN, QUEUE, REJECTED, REJECTION, REPLY, TIMEOUT, UP, Node
+from .trace import BUSY, ERROR, ERROR_REPLY, OK, OPEN, QUEUE, REJECTED, REJECTION, REPLY, TIMEOUT, Node
 
 if TYPE_CHECKING:
     from .call import Call
@@ -80,12 +80,12 @@ class Service:
         elif self.busy < self.workers and not self.holding:
             self.busy += 1
             if self._watched:
-                self._note(BUSY, self.busy, now)
+                self.note(BUSY, self.busy, now)
             self._start(call, now)
         elif len(self.queue.calls) < self.capacity:
             self.queue.put(call, now)
             if self._watched:
-                self._note(QUEUE, len(self.queue), now)
+                self.note(QUEUE, len(self.queue), now)
         else:
             self._refuse(call, REJECTED)
 
@@ -126,7 +126,7 @@ class Service:
         if queue.calls and not self.holding:
             call = queue.take(now)
             if self._watched:
-                self._note(QUEUE, len(queue), now)
+                self.note(QUEUE, len(queue), now)
             if queue.dropped:
                 self._drop(now)
             if call is not None:
@@ -134,7 +134,7 @@ class Service:
                 return
         self.busy -= 1
         if self._watched:
-            self._note(BUSY, self.busy, now)
+            self.note(BUSY, self.busy, now)
 
     def _drop(self, now: float) -> None:
         """Tell the callers whose calls the queue has thrown away."""
@@ -144,7 +144,8 @@ class Service:
             call.span = self._next_span()
             self._end(call, REJECTED, now)
 
-    def _note(self, gauge: int, value: float, now: float) -> None:
+    def note(self, gauge: int, value: float, now: float) -> None:
+        """Record a gauge, if anybody will look at it."""
         if self._watched:
             self.trace.states.append((now, self.node, gauge, value))
 
@@ -176,60 +177,29 @@ class Service:
         """The caller has left, and says so: stop waiting or working for it, and tell whom it called."""
         call.cancelled = True
         if self.queue.remove(call):
-            self._note(QUEUE, len(self.queue), self.env._now)
+            self.note(QUEUE, len(self.queue), self.env._now)
             call.started, call.span = math.nan, self._next_span()
             self._end(call, TIMEOUT, self.env._now)
         elif call.span in self._working:
             self._finish(call, TIMEOUT)
             call.stop_all()
 
-    def fail(self, kind: str, amount: float) -> Callable[[], None]:
-        """Start a fault of this kind now; the returned function ends it. See Simulation.fault."""
-        if kind == "outage":
-            self.holding += 1
-        elif kind == "crash":
-            self.crashed += 1
-            self._crash()
-        elif kind == "slow":
-            self.slowness.append(amount)
-        elif kind == "errors":
-            self.failing.append(amount)
-        self._record_up()
-
-        def end() -> None:
-            if kind == "outage":
-                self.holding -= 1
-                self._resume()
-            elif kind == "crash":
-                self.crashed -= 1
-                self.started_at = self.env._now
-            elif kind == "slow":
-                self.slowness.remove(amount)
-            elif kind == "errors":
-                self.failing.remove(amount)
-            self._record_up()
-
-        return end
-
-    def _record_up(self) -> None:
-        up = 0.0 if not self.healthy else 0.5 if self.slowness or self.failing else 1.0
-        self._note(UP, up, self.env._now)
-
-    def _resume(self) -> None:
+    def resume(self) -> None:
+        """Idle workers take up what waits, after an outage."""
         for _ in range(min(self.workers - self.busy, len(self.queue))):
             if len(self.queue) and not self.holding:
                 self.busy += 1
-                self._note(BUSY, self.busy, self.env._now)
+                self.note(BUSY, self.busy, self.env._now)
                 self._next(self.env._now)
 
-    def _crash(self) -> None:
+    def crash(self) -> None:
         """Everything in work and in the queue is lost; the callers' connections break."""
         lost, waiting = list(self._working.values()), self.queue.clear()
         self._working.clear()
         now = self.env._now
         self.busy = 0
-        self._note(BUSY, 0, now)
-        self._note(QUEUE, 0, now)
+        self.note(BUSY, 0, now)
+        self.note(QUEUE, 0, now)
         for call in waiting:
             call.started, call.span = math.nan, self._next_span()
         for call in lost + waiting:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 import simpy
-from simpy.events import Timeout
 
+from . import faults
 from .after import After
 from .arguments import number, one_of, refuse
 from .call import Reply, Request
 from .client import Client
+from .faults import FAULTS
 from .journey import drive
 from .network import Network
 from .queueing import Fifo
@@ -27,13 +28,6 @@ from .trace import OK, OPEN, STATUSES, Node, Trace
 STATUS = {name: i for i, name in enumerate(STATUSES)}
 COMPACT_EVERY = 1 << 10  # spans
 Journey = Callable[[Request], Generator[Any, Any, Any]]
-
-FAULTS = {
-    "outage": "nothing is served, what arrives waits",
-    "crash": "what was in work or waiting is lost, what arrives is refused",
-    "slow": "work takes `factor` times as long",
-    "errors": "a `share` of the work ends in an error",
-}
 
 
 class Simulation:
@@ -170,15 +164,8 @@ class Simulation:
             number("factor", factor, above=0) if kind == "slow" else number("share", share, least=0, most=1)
         )
 
-        def happen() -> Generator[Any, Any, None]:
-            yield Timeout(self.env, start - self.env._now)
-            finish = target.fail(kind, amount)
-            self.trace.markers.append((self.env._now, f"{target.name}: {kind} starts", target.node))
-            yield Timeout(self.env, end - start)
-            finish()
-            self.trace.markers.append((self.env._now, f"{target.name}: {kind} ends", target.node))
-
-        self.env.process(happen())
+        begin = faults.fault(target, kind, amount)
+        faults.schedule(self, begin, start, end, f"{target.name}: {kind}", target.node)
 
     def partition(self, one: Service | str, other: Service | str, *, start: float, end: float) -> None:
         """No message passes between two nodes from `start` to `end` (seconds)."""
@@ -188,15 +175,7 @@ class Simulation:
         pair = frozenset(0 if side == users else self._find(side).node for side in (one, other))
         label = "partition of " + " and ".join(sorted(self.trace.nodes[node].name for node in pair))
 
-        def happen() -> Generator[Any, Any, None]:
-            yield Timeout(self.env, start - self.env._now)
-            self.network.cut.append(pair)
-            self.trace.markers.append((self.env._now, f"{label} starts", -1))
-            yield Timeout(self.env, end - start)
-            self.network.cut.remove(pair)
-            self.trace.markers.append((self.env._now, f"{label} ends", -1))
-
-        self.env.process(happen())
+        faults.schedule(self, faults.cut(self, pair), start, end, label)
 
     def faults(self, schedule: Iterable[Mapping[str, Any]]) -> None:
         """A fault schedule as data: the arguments of `fault`, or of `partition` with `between` two nodes."""

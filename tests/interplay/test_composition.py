@@ -231,7 +231,7 @@ def check(shop, client, arguments, run, capacity, condition):
         assert arguments["bulkhead"].slots.inside == 0
         assert arguments["bulkhead"].most >= 3
     late = [r[3] for r in trace.requests if r[1] >= AGAIN + 2]
-    if client.throttle is None or condition not in (
+    if client.guards.throttle is None or condition not in (
         "loss",
         "slow tail",
     ):  # with few users, it is slow to forget
