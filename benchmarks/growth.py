@@ -1,6 +1,7 @@
 """Whether a long run costs more per request than a short one, in time and in memory; and what a trace takes.
 
-Each size runs in a process of its own, so that its memory is its own.
+Each size runs in a process of its own, so that its memory is its own: one for the time, which has run for
+a while before, and one for the memory, which has not. On Linux and macOS.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ def run(requests: int, record: str) -> Simulation:
     return shop
 
 
-def alone(requests: int, record: str) -> list[float]:
-    """Seconds and kilobytes of one run, and the kilobytes of its spans, in a new process."""
-    command = [sys.executable, __file__, "--alone", str(requests), record]
+def alone(requests: int, record: str, before: int) -> list[float]:
+    """Seconds and kilobytes of one run, and of its spans, in a new process that ran `before` requests."""
+    command = [sys.executable, __file__, "--alone", str(requests), record, str(before)]
     return list(
         map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
     )
@@ -42,7 +43,7 @@ def alone(requests: int, record: str) -> list[float]:
 
 def main() -> None:
     if sys.argv[1:2] == ["--alone"]:
-        run(1000, "everything")
+        run(int(sys.argv[4]), "everything")
         before = kilobytes()
         seconds, shop = cpu(lambda n: run(n, sys.argv[3]), int(sys.argv[2]))
         after = kilobytes()
@@ -53,20 +54,30 @@ def main() -> None:
     measured = {(n, how): [] for how in ("spans", "everything") for n in SIZES}
     for _ in range(rounds):
         for (n, how), values in measured.items():
-            values.append(alone(n, how))
+            values.append((alone(n, how, 50_000)[0], *alone(n, how, 1000)[1:]))
+    last = {"spans": (0, 0.0), "everything": (0, 0.0)}
     for (n, how), values in measured.items():
         seconds, memory, spans = map(median, zip(*values, strict=True))
+        fewer, less = last[how]
+        last[how] = n, memory
         rows.append(
             (
                 f"{n:,}",
                 how,
                 f"{1e6 * seconds / n:.2f} µs",
-                f"{memory / n * 1024:.0f} B",
+                f"{(memory - less) / (n - fewer) * 1024:.0f} B",
                 f"{memory / 1024:.0f} MB",
                 f"{spans / 1024:.0f} MB",
             )
         )
-    head = ("requests", "recorded", "CPU per request", "memory per request", "in all", "spans alone")
+    head = (
+        "requests",
+        "recorded",
+        "CPU per request",
+        "memory for each further request",
+        "in all",
+        "spans alone",
+    )
     report(
         "growth",
         "Long runs",

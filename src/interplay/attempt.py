@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .simulation import Simulation
 
 
+Done = Callable[[int, Request], None]
+
+
 class Hedging(Protocol):
     """A second try after `after` seconds without an answer."""
 
@@ -71,12 +74,10 @@ class Attempts:
             self._watch(request, first, patience, reply)
         return reply
 
-    def once(
-        self, number: int, expires: float, priority: float, done: Callable[[int, Request], None]
-    ) -> None:
+    def once(self, number: int, priority: float, done: Done) -> None:
         """Send the only attempt of somebody who waits as long as it takes; then `done(status, request)`."""
         service = self.service
-        call = Call(number, 0, priority, self.caller, service, 1, expires, done, self.overhead)
+        call = Call(number, 0, priority, self.caller, service, 1, math.inf, done, self.overhead)
         self._carry(self.caller, service.node, REQUEST, call, call.reached)
 
     def _copy(

@@ -8,13 +8,13 @@ and plain Python.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from simpy.events import Event, Timeout
 
 from .arguments import number, refuse
-from .attempt import Attempts, Hedging
+from .attempt import Attempts, Done, Hedging
 from .call import Reply, Request
 from .guards import BREAKER_STATES, Breaker, Guards, Limit, Slots, Throttle
 from .replicas import Replicas
@@ -72,12 +72,10 @@ class Client:
         self._breaker_was = 0
         self._now, self._calls_now = -1.0, 0
 
-    def begin(
-        self, number: int, expires: float, priority: float, done: Callable[[int, Request], None]
-    ) -> None:
+    def begin(self, number: int, expires: float, priority: float, done: Done) -> None:
         """Call `once`, and `done(status, request)` at the end: the short way for whom that is all."""
         if not self._waits:
-            self.attempts.once(number, math.inf, priority, done)
+            self.attempts.once(number, priority, done)
             return
         request = Request(number, expires, priority)
         leaves = self.env._now + self.total

@@ -48,19 +48,23 @@ def test_long_sweeps_take_several_processes_by_themselves():
 
 
 def test_a_dask_cluster(expected):
+    """A scheduler and two workers, each a process of its own."""
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        protocol="tcp",
-        dashboard_address=None,
-        processes=False,
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", protocol="tcp", dashboard_address=None
     ) as cluster:
-        # the workers are threads of this process here: quick, and the way there and back is the same
-        assert sweep(mean_latency, VALUES, SEEDS, scheduler=cluster.scheduler_address) == expected
+        address = cluster.scheduler_address
+
+        def where(value, seed):
+            time.sleep(0.1)
+            return os.getpid()
+
+        pids = sweep(where, range(4), [1, 2], scheduler=address)
+        assert {(os.getpid(), os.getpid())} != {pid[1:3] for pid in pids}, "not in this process"
+        assert len({pid[:3] for pid in pids}) > 1 or pids[0].low < pids[0].high, "both took part"
+        assert sweep(mean_latency, VALUES, SEEDS, scheduler=address) == expected
         with pytest.raises(ZeroDivisionError):
-            sweep(lambda x, seed: x / 0, [1], [1, 2], scheduler=cluster.scheduler_address)
+            sweep(lambda x, seed: x / 0, [1], [1, 2], scheduler=address)
 
 
 def test_interrupted_and_taken_up_again(tmp_path, expected):
