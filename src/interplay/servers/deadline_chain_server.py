@@ -87,28 +87,28 @@ class Service(grpc.GenericRpcHandler):
             left = math.inf
         row = [request["order"], began - self.began, left, 0.0, 0.0, 0.0, 0.0, math.nan, "OPEN"]
         self.rows.append(row)
+        path: list[str] = []
+        failed: tuple[Any, str] | None = None
         try:
             self.work(self.seconds(request["order"]), caller, b["stops"])
             row[WORKED] = time.monotonic() - began
             row[USELESS] = min(row[WORKED], max(0.0, time.time() - request[FOR_THE_COUNTERS]))
-            path = []
             if self.onward and not (b["stops"] and caller.gone.is_set()):
                 path = self.call_on(request, began + left, caller, context)
-            row[STATUS] = "OK"
-            return {"order": request["order"], "path": [self.name, *path]}
         except grpc.RpcError as error:
-            row[STATUS] = error.code().name
-            context.abort(error.code(), f"{self.name}: {error.details()}")
+            failed = error.code(), f"{self.name}: {error.details()}"
         except (grpc.FutureCancelledError, NothingLeft):
-            row[STATUS] = "DEADLINE_EXCEEDED"
-            context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, f"{self.name}: no time is left to call on")
-        finally:
-            ended = time.monotonic()
-            row[HELD] = ended - began
-            row[LATE] = max(0.0, ended - caller.gone_at)
-            if caller.gone.is_set():
-                row[NOTICED] = caller.gone_at - began
-                row[STATUS] = "CANCELLED"
+            failed = grpc.StatusCode.DEADLINE_EXCEEDED, f"{self.name}: no time is left to call on"
+        ended = time.monotonic()
+        row[HELD] = ended - began
+        row[LATE] = max(0.0, ended - caller.gone_at)
+        row[STATUS] = failed[0].name if failed else "OK"
+        if caller.gone.is_set():
+            row[NOTICED] = caller.gone_at - began
+            row[STATUS] = "CANCELLED"
+        if failed:
+            context.abort(*failed)
+        return {"order": request["order"], "path": [self.name, *path]}
 
     def seconds(self, order: str) -> float:
         """How long the work for this order takes, whenever it comes."""

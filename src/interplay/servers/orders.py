@@ -30,6 +30,10 @@ NORMAL: dict[str, Any] = {
 }
 
 
+class LineIsFull(Exception):
+    """In the server: a request is turned away, since too many are waiting."""
+
+
 @dataclass(frozen=True)
 class Report:
     """What the server has counted. One entry per query or command, in the order of arrival."""

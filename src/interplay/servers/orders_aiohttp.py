@@ -6,7 +6,8 @@ from functools import partial
 
 from aiohttp import web
 
-from .orders_server import LineIsFull, Orders
+from .orders import LineIsFull
+from .orders_server import Orders
 from .process import HOST
 
 compact = partial(json.dumps, separators=(",", ":"))  # as FastAPI writes it

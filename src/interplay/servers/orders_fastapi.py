@@ -8,7 +8,8 @@ import uvicorn
 from fastapi import Body, FastAPI, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
-from .orders_server import LineIsFull, Orders
+from .orders import LineIsFull
+from .orders_server import Orders
 from .process import HOST
 
 

@@ -7,7 +7,8 @@ import grpc
 import grpc.aio
 
 from . import proto
-from .orders_server import LineIsFull, Orders
+from .orders import LineIsFull
+from .orders_server import Orders
 from .process import HOST
 
 SERVICE = "shop.Orders"

@@ -16,11 +16,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from . import control
-from .orders import NORMAL, STATUSES, lines_of_order
-
-
-class LineIsFull(Exception):
-    """The request is turned away: too many are waiting."""
+from .orders import NORMAL, STATUSES, LineIsFull, lines_of_order
 
 
 class Orders:
