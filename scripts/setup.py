@@ -28,7 +28,10 @@ LOCKS = {"lean": "requirements-lean.txt", "course": "requirements.txt", "dev": "
 SIZES = list(LOCKS)  # each holds all of the one before it
 
 # What pip cannot bring and the tests want: Debian's package, the names of its program, what it is for.
-SYSTEM = [("chromium", ("chromium", "chromium-browser", "google-chrome"), "the browser tests")]
+SYSTEM = [
+    ("chromium", ("chromium", "chromium-browser", "google-chrome"), "the browser tests"),
+    ("bubblewrap", ("bwrap",), "the sandbox in which labs are marked"),
+]
 
 
 class Problem(Exception):

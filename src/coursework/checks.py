@@ -220,9 +220,9 @@ class Checks:
                 "it was interrupted" if interrupted else f"it did not end within {self.limit:g} s"
             )
             failure.cause, failure.stopped = "a loop that never ends", True
-            failure.given, failure.line = _learners(stop, check)
+            failure.given, failure.line = learners(stop, check.__globals__, check.__code__.co_filename)
         except (Exception, SystemExit) as error:  # the learner's own, whatever it is
-            failure.given, failure.line = _learners(error, check)
+            failure.given, failure.line = learners(error, check.__globals__, check.__code__.co_filename)
             failure.observed, own_cause = _in_words(error, self.part, check)
             failure.cause = own_cause or ("" if failure.line else failure.cause)
             failure.unwritten = isinstance(error, NotImplementedError)
@@ -306,16 +306,18 @@ def _in_words(error: BaseException, part: str, check: Callable[..., Any]) -> tup
     return said, ""
 
 
-def _learners(error: BaseException, check: Callable[..., Any]) -> tuple[str, str]:
+def learners(error: BaseException, namespace: dict[str, Any], check: str = "") -> tuple[str, str]:
     """The learner's part in an exception: (the call that led to it, the line where it came from).
 
-    Learner and check share a namespace, and stand in different cells. Both are empty where the learner's
-    code is out of reach, behind an examiner.
+    Learner and check share a namespace, and stand in different cells; `check` is the file name of its own.
+    Where the learner's code is out of reach, behind an examiner, the exception brings the two along.
     """
+    if hasattr(error, "learners"):
+        return error.learners
     frames = [
         (frame, number)
         for frame, number in traceback.walk_tb(error.__traceback__)
-        if frame.f_globals is check.__globals__ and frame.f_code.co_filename != check.__code__.co_filename
+        if frame.f_globals is namespace and frame.f_code.co_filename != check
     ]
     if not frames:
         return "", ""

@@ -1,5 +1,6 @@
 """The command `course`: what a learner and an instructor do with the course."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from coursework.layout import Assignment, Course, NotFound
+from coursework.layout import KINDS, Assignment, Course, NotFound
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,6 +31,7 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Callable[..., Non
     """A typer command whose foreseeable failures end in one sentence and exit status 1."""
     import functools
 
+    from coursework.marking.sandbox import NoSandbox
     from coursework.marking.submission import Unreadable
     from coursework.release import ReleaseFailed
 
@@ -38,7 +40,7 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Callable[..., Non
         def run(*args: Any, **named: Any) -> None:
             try:
                 function(*args, **named)
-            except (NotFound, Unreadable, ReleaseFailed) as error:
+            except (NotFound, NoSandbox, Unreadable, ReleaseFailed) as error:
                 console.print(str(error), style="red", markup=False)
                 raise typer.Exit(1) from None
 
@@ -121,35 +123,50 @@ def submit(
 
 @command(rich_help_panel="Learners and instructors")
 def mark(
-    unit: Unit,
+    unit: Annotated[
+        str | None,
+        typer.Argument(help="The unit: 03, 03-retries or lab-03-retries; by default all.", metavar="[UNIT]"),
+    ] = None,
     mine: Annotated[bool, typer.Option("--mine", help="Mark your own copy, hidden tests included.")] = False,
     student: Annotated[str | None, typer.Option(help="Mark only this student.")] = None,
     again: Annotated[bool, typer.Option(help="Mark also what is marked already.")] = False,
     take: Annotated[
         Path | None, typer.Option("--from", help="First collect the handed-in zip files of this folder.")
     ] = None,
+    sandbox: Annotated[
+        str, typer.Option(help="What learners' code runs in: bubblewrap, landlock, or none (dangerous).")
+    ] = "",
+    workers: Annotated[
+        int, typer.Option(help="How many submissions are marked at a time.", show_default="one a core")
+    ] = 0,
     browser: Annotated[bool, typer.Option(help="With --mine: open the feedback page.")] = True,
 ) -> None:
     """Mark your own work (--mine), or the submissions of a class in solutions/submitted/.
 
-    A run that was interrupted goes on where it stopped.
+    A run that was interrupted goes on where it stopped. What learners wrote runs in a sandbox, without
+    network and files, and where it cannot reach the tests that judge it.
 
     Examples: `course mark --mine 03` · `course mark 03 --from ~/Downloads/unit-3`
     """
     course = Course.here()
-    slug = course.slug(unit)
+    kind, dash, rest = (unit or "").partition("-")
+    one = kind if dash and kind in KINDS else ""  # lab-03-retries is the lab only
+    slug = course.slug(rest if one else unit) if unit else None
     if mine:
+        if slug is None:
+            raise NotFound("Say which unit: course mark --mine 03")
         _mark_mine(course, slug, browser)
         return
-    whats = [what for what in course.assignments() if what.slug == slug]
+    whats = [w for w in course.assignments() if slug in (None, w.slug) and one in ("", w.kind)]
     if not whats:
         raise NotFound(
-            f"solutions/source/ has no lab and no quiz of {slug}: only an instructor can mark a class."
+            f"solutions/source/ has no lab and no quiz of {slug or 'any unit'}: "
+            "only an instructor can mark a class."
         )
     if take:
         for what in whats:
             _collect(course, what, take)
-    results = _mark_class(course, whats, student, again)
+    results = _mark_class(course, whats, student, again, sandbox, workers)
     _show(course, results)
 
 
@@ -217,6 +234,7 @@ def demo(
     Example: `course demo 03`
     """
     from coursework import demo as demonstration
+    from coursework.marking.sandbox import best
     from coursework.report import common_mistakes
 
     course = Course.here()
@@ -225,7 +243,7 @@ def demo(
         {what.slug for what in course.assignments()}
     )
     there = demonstration.build(course, folder or Path(tempfile.mkdtemp(prefix="course-demo-")), slugs)
-    results = _mark_class(there, there.assignments(), None, False)
+    results = _mark_class(there, there.assignments(), None, False, best())
     _show(there, results)
     console.print("\nThe most common mistakes:")
     for name, count in common_mistakes(there, results):
@@ -286,24 +304,36 @@ def _collect(course: Course, what: Assignment, folder: Path) -> None:
         raise NotFound(f"nbgrader zip_collect failed:\n{done.stderr[-2000:]}")
 
 
-def _mark_class(course: Course, whats: list[Assignment], student: str | None, again: bool) -> list[Any]:
+def _mark_class(
+    course: Course,
+    whats: list[Assignment],
+    student: str | None,
+    again: bool,
+    sandbox: str,
+    workers: int = 0,
+) -> list[Any]:
     from coursework.marking.run import mark_class, students
+    from coursework.marking.sandbox import NONE
 
     results: list[Any] = []
     todo = sum(len(students(course, what)) if student is None else 1 for what in whats)
     if not todo:
         raise NotFound(f"Nobody has handed in: there is nothing in {course.solutions / 'submitted'}.")
-    try:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+    if "none" in (sandbox, not sandbox and os.environ.get("COURSE_SANDBOX")):
+        console.print(NONE, style="bold red")
+    workers = workers or os.cpu_count() or 1
+    try:  # without a thread for the bar, as it would be there when the workers are forked
+        with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
             bar = progress.add_task("marking", total=todo)
             for what in whats:
-                for result in mark_class(course, what, student, again):
+                for result in mark_class(course, what, student, again, sandbox=sandbox, workers=workers):
                     results.append(result)
-                    progress.update(bar, advance=1, description=f"{what.name}: {result.student}")
+                    name = f"{what.name}: {result.student}"
+                    progress.update(bar, advance=1, description=name, refresh=True)
     except KeyboardInterrupt:
         console.print(f"\nStopped after {len(results)} of {todo}. Run it again: it goes on from here.")
         raise typer.Exit(130) from None
-    return results
+    return sorted(results, key=lambda result: (result.what.slug, result.student, result.what.kind))
 
 
 def _show(course: Course, results: list[Any]) -> None:

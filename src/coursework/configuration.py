@@ -1,8 +1,8 @@
 """How nbgrader is set up for this course, in one place. `solutions/nbgrader_config.py` calls `configure`.
 
 Everything here is wiring that plain `nbgrader` commands and formgrader use too. Without it (stock
-nbgrader), marks are the same; what is lost is the repair of damaged submissions, quiz marking without a
-kernel, and the tidy feedback page.
+nbgrader), marks are the same; what is lost is the sandbox, the repair of damaged submissions, quiz marking
+without a kernel, and the tidy feedback page.
 """
 
 import functools
@@ -15,6 +15,10 @@ from coursework.checks import DEFAULT_SALT
 
 TIMEOUT = 30
 """Seconds that one cell may run while it is marked (environment variable COURSE_TIMEOUT)."""
+
+
+SANDBOX = "bubblewrap"
+"""What learners' code is marked in (environment variable COURSE_SANDBOX): bubblewrap, landlock, or none."""
 
 
 def configure(c: Any, course_directory: Path, salt: str = DEFAULT_SALT) -> None:
@@ -62,13 +66,14 @@ def _marking(c: Any, timeout: int) -> None:
     from nbgrader.converters import Autograde
     from nbgrader.preprocessors import Execute
 
-    from coursework.marking.quizzes import ExecuteOrRead
+    from coursework.marking.execute import ExecuteSafely
     from coursework.marking.repair import Repair
 
     c.Autograde.sanitize_preprocessors = [Repair, *Autograde.sanitize_preprocessors.default_args[0]]
     steps = Autograde.autograde_preprocessors.default_args[0]
-    c.Autograde.autograde_preprocessors = [ExecuteOrRead if s is Execute else s for s in steps]
+    c.Autograde.autograde_preprocessors = [ExecuteSafely if s is Execute else s for s in steps]
     message = f"This cell ran for more than {timeout} s and was stopped. Is there a loop that never ends?"
+    c.ExecuteSafely.sandbox = os.environ.get("COURSE_SANDBOX", SANDBOX)
     c.Execute.timeout = timeout
     c.Execute.iopub_timeout = 20  # nbgrader's 4 s are short for a busy machine
     c.Execute.extra_arguments = ["--IPKernelApp.log_level=40"]  # errors only

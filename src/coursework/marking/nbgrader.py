@@ -17,9 +17,12 @@ class Done:
 
 
 class Nbgrader:
-    """nbgrader on the course directory of `course`; `stock` leaves its configuration file aside."""
+    """nbgrader on the course directory of `course`; `stock` leaves its configuration file aside.
 
-    def __init__(self, course: Course, stock: bool = False):
+    `sandbox`, where it is given, takes the place of the configuration's.
+    """
+
+    def __init__(self, course: Course, stock: bool = False, sandbox: str = ""):
         from nbgrader.coursedir import CourseDirectory
         from traitlets.config import Config, PyFileConfigLoader
 
@@ -28,6 +31,8 @@ class Nbgrader:
         if not stock:
             loader = PyFileConfigLoader("nbgrader_config.py", path=str(course.solutions))
             self.config.merge(loader.load_config())
+        if sandbox:
+            self.config.ExecuteSafely.sandbox = sandbox
         self.config.CourseDirectory.root = str(course.solutions)
         self.coursedir = CourseDirectory(config=self.config)
 

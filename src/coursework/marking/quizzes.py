@@ -12,7 +12,6 @@ from typing import Any
 
 from nbformat.v4 import new_output
 from nbgrader import utils
-from nbgrader.preprocessors import Execute
 
 from coursework import quiz
 
@@ -110,14 +109,3 @@ def _as_output(error: Exception) -> Any:
     if isinstance(error, NameError):
         text = f"there is no answer: the answer cell above could not be read ({text})"
     return new_output("error", ename=name, evalue=text, traceback=[f"{name}: {text}"])
-
-
-class ExecuteOrRead(Execute):
-    """nbgrader's Execute, in whose place a quiz is read and not executed."""
-
-    def preprocess(self, nb: Any, resources: Any, km: Any = None) -> tuple[Any, Any]:
-        """Mark a quiz by reading it; execute anything else."""
-        if not resources["nbgrader"]["assignment"].startswith("quiz-"):
-            return super().preprocess(nb, resources, km)
-        mark_quiz(nb)
-        return nb, resources

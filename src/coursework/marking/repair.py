@@ -13,6 +13,8 @@ from typing import Any
 import nbformat
 from nbgrader.preprocessors import NbGraderPreprocessor
 
+from coursework.marking.submission import inspect
+
 FLAGS = ("grade", "solution", "locked", "task", "points", "schema_version")
 
 
@@ -45,9 +47,13 @@ class Repair(NbGraderPreprocessor):
     """The first of nbgrader's steps before marking: `repair` by the notebook in source/."""
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
-        """Repair one notebook, and log what was repaired."""
+        """Repair one notebook, and log what was repaired. Raises Unreadable for links and the like."""
         names = resources["nbgrader"]
         coursedir = self.parent.parent.coursedir  # the exporter's converter
+        handed_in = coursedir.format_path(
+            coursedir.submitted_directory, names["student"], names["assignment"]
+        )
+        inspect(Path(handed_in))
         folder = coursedir.format_path(coursedir.source_directory, ".", names["assignment"])
         source = Path(folder) / f"{names['notebook']}.ipynb"
         if source.exists():

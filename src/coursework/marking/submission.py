@@ -1,7 +1,9 @@
 """Looks at a submission before nbgrader does: is there a notebook, can it be read, has it the right name?"""
 
 import json
+import os
 import shutil
+import stat
 from pathlib import Path
 
 import nbformat
@@ -11,6 +13,29 @@ from coursework.layout import Assignment
 
 class Unreadable(Exception):
     """A submission that cannot be marked; the message says why. Nothing of it is changed."""
+
+
+LARGEST, LARGEST_NOTEBOOK = 50 << 20, 10 << 20
+"""Bytes of a whole submission, and of a notebook."""
+
+
+def inspect(folder: Path) -> None:
+    """Raise Unreadable for what must not even be copied: links, devices and pipes, and too much of it."""
+    total = 0
+    for above, folders, files in os.walk(folder):
+        for name in [*folders, *files]:
+            path = Path(above, name)
+            status = path.lstat()
+            if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+                raise Unreadable(f"{name} is a link or a special file: only ordinary files are accepted")
+            total += status.st_size
+            if path.suffix == ".ipynb" and status.st_size > LARGEST_NOTEBOOK:
+                raise Unreadable(
+                    f"{name} has {status.st_size >> 20} MB, and {LARGEST_NOTEBOOK >> 20} MB are accepted: "
+                    "clear the outputs, and hand it in again"
+                )
+    if total > LARGEST:
+        raise Unreadable(f"the files have {total >> 20} MB, and {LARGEST >> 20} MB are accepted")
 
 
 def read(path: Path) -> nbformat.NotebookNode:
@@ -29,11 +54,14 @@ def read(path: Path) -> nbformat.NotebookNode:
             "it ends in the middle: the upload was cut off" if end else f"line {error.lineno}: {error.msg}"
         )
         raise Unreadable(f"{path.name} is no notebook file ({reason})") from None
+    except (ValueError, RecursionError) as problem:
+        raise Unreadable(f"{path.name} is no notebook file ({problem})") from None
     if not isinstance(content, dict) or not isinstance(content.get("cells"), list):
         raise Unreadable(f"{path.name} is no notebook: it has no cells")
     try:
         notebook = nbformat.reads(text, as_version=4)
         nbformat.validate(notebook)
+        nbformat.writes(notebook).encode("utf-8")
     except Exception as error:  # nbformat raises many kinds
         raise Unreadable(f"{path.name} is not a valid notebook: {str(error).splitlines()[0][:200]}") from None
     return notebook
@@ -45,6 +73,7 @@ def prepare(folder: Path, what: Assignment, grade_ids: set[str]) -> list[str]:
 
     A notebook with another name is recognised by its cells and copied to the right one; the original stays.
     """
+    inspect(folder)
     right = folder / what.notebook
     if right.exists():
         read(right)

@@ -1,0 +1,126 @@
+"""Marks one submission, whatever state it is in: plain data in, plain data out.
+
+This is what a scheduler hands out, to a process of this machine or of another one that sees the same course
+directory. It needs nothing of the caller's.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+
+from coursework.layout import Assignment, Course
+from coursework.marking import submission
+from coursework.marking.nbgrader import Nbgrader
+
+
+@dataclass(frozen=True)
+class Job:
+    """One submission of the course in the folder `root`, and how it is to be marked."""
+
+    root: Path
+    what: Assignment
+    student: str
+    sandbox: str = ""
+    """bubblewrap, landlock or none; empty: as the configuration has it."""
+    stock: bool = False
+    """Without this course's configuration."""
+    again: bool = False
+    """Also where nothing has changed since it was marked."""
+    feedback: bool = True
+
+
+@dataclass
+class Result:
+    """What became of one submission: its marks by test cell (None if not marked), and problems."""
+
+    student: str
+    what: Assignment
+    marks: dict[str, tuple[float, float]] | None = None
+    problems: list[str] = field(default_factory=list)
+    before: bool = False
+    """It had been marked in an earlier run."""
+
+    @property
+    def mark(self) -> float | None:
+        """The sum of the marks."""
+        return None if self.marks is None else sum(mark for mark, _ in self.marks.values())
+
+
+def mark_one(job: Job) -> Result:
+    """Mark a submission and write its feedback page, unless that was done before and nothing has changed."""
+    course, what, result = Course(job.root), job.what, Result(job.student, job.what)
+    app = nbgrader_for(course, job.stock, job.sandbox)
+    source = course.solutions / "source" / what.name / what.notebook
+    folder = course.solutions / "submitted" / job.student / what.name
+    try:
+        result.problems = submission.prepare(folder, what, _grade_ids(source, source.stat().st_mtime_ns))
+    except submission.Unreadable as error:
+        result.problems.append(str(error))
+        return result
+    record = course.root / ".course" / "marked" / what.name / f"{job.student}.json"
+    state = _state(source, folder)
+    if not job.again and _known(record) == state and (marks := app.marks(what, job.student)) is not None:
+        result.marks, result.before = marks, True
+        return result
+    record.unlink(missing_ok=True)
+    done = app.autograde(what, job.student)
+    result.problems += [line.split(": ", 1)[1] for line in done.log.splitlines() if " REPAIRED " in line]
+    if not done.ok:
+        result.problems.append(f"nbgrader could not mark it: {_last_error(done.log)}")
+        return result
+    result.marks = app.marks(what, job.student)
+    if job.feedback:
+        feedback = app.feedback(what, job.student)
+        if not feedback.ok:
+            result.problems.append(f"no feedback page: {_last_error(feedback.log)}")
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps(state), encoding="utf-8")
+    return result
+
+
+def nbgrader_for(course: Course, stock: bool, sandbox: str) -> Nbgrader:
+    """nbgrader on this course; the same one for every submission that this process marks."""
+    environment = tuple(os.environ.get(name) for name in ("COURSE_SALT", "COURSE_TIMEOUT", "COURSE_SANDBOX"))
+    return _nbgrader(course, stock, sandbox, environment)
+
+
+@functools.lru_cache(maxsize=1)
+def _nbgrader(course: Course, stock: bool, sandbox: str, environment: tuple[str | None, ...]) -> Nbgrader:
+    return Nbgrader(course, stock, sandbox)
+
+
+@functools.lru_cache(maxsize=1)
+def _grade_ids(source: Path, changed: int) -> set[str]:
+    cells = nbformat.read(source, as_version=4).cells
+    return {cell.metadata.nbgrader.grade_id for cell in cells if "nbgrader" in cell.metadata}
+
+
+def _state(source: Path, folder: Path) -> dict[str, str]:
+    """What the marks depend on: the submission, the source, the salt."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    salt = os.environ.get("COURSE_SALT", "").encode()
+    return {
+        "submission": digest.hexdigest(),
+        "source": hashlib.sha256(source.read_bytes() + salt).hexdigest(),
+    }
+
+
+def _known(record: Path) -> dict[str, str] | None:
+    try:
+        return json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return None
+
+
+def _last_error(log: str) -> str:
+    errors = [line for line in re.findall(r"^\s*([\w.]+: .+)$", log, re.M) if "NbGraderException" not in line]
+    return (errors or ["no reason given"])[-1][:300]
