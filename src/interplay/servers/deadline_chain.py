@@ -2,7 +2,7 @@
 
 On the wire a deadline is relative: the header grpc-timeout says what is left (gRPC's PROTOCOL-HTTP2.md), and
 each process adds it to its own clock. Python's gRPC hands nothing on by itself, neither the deadline nor the
-cancellation: a service has to do both, and here each can be switched off. 
+cancellation: a service has to do both, and here each can be switched off.
 The client rounds what is left up, never down: to 10 ms above a second, to 100 ms above ten (gRPC's
 timeout_encoding.cc; measured), so a service may see a little more than its caller has. What grpcio's server
 does (measured with 1.85.1):
