@@ -8,10 +8,11 @@ import signal
 import socket
 import time
 
+import numpy as np
 import pytest
 
 from interplay import ArgumentError
-from interplay.servers import ServerError, fault_proxy, grpc_orders, listening, rest_shop
+from interplay.servers import ServerError, fault_proxy, grpc_orders, listening, measuring, rest_shop
 
 httpx = pytest.importorskip("httpx")
 aiohttp = pytest.importorskip("aiohttp")
@@ -96,6 +97,12 @@ def test_it_listens_on_loopback_only_and_passes_all_on(api, proxy):
     proxy.reset()
     assert proxy.tap() == (b"", b"")
     assert (proxy.report().connections, proxy.report().up) == (0, 0)
+
+
+def test_it_passes_on_at_once(proxy):
+    with rest_shop.connect(proxy) as shop:
+        seconds = measuring.closed_loop(shop.get, calls=15).seconds
+    assert np.median(seconds) < 0.03  # Nagle's algorithm and late acknowledgements would make it 40 ms
 
 
 def test_delay_comes_once_however_many_pieces_an_answer_has(api, proxy):
