@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from interplay import ArgumentError
@@ -75,7 +76,9 @@ def test_each_is_a_real_process_on_loopback_only(chain):
 
 def test_kill_9_is_noticed_by_the_caller_and_by_the_service_before_it(chain):
     gateway, orders, inventory = chain
+    process = psutil.Process(inventory.pid)
     os.kill(inventory.pid, signal.SIGKILL)
+    process.wait(5)
     assert buy(gateway, 5).status == ["UNAVAILABLE"]
     assert gateway.report().status == orders.report().status == ["UNAVAILABLE"]
     with pytest.raises(ServerError, match=r"inventory (does not answer|is not running)"):

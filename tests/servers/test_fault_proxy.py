@@ -9,6 +9,7 @@ import socket
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 from interplay import ArgumentError
@@ -101,8 +102,9 @@ def test_it_listens_on_loopback_only_and_passes_all_on(api, proxy):
 
 def test_it_passes_on_at_once(proxy):
     with rest_shop.connect(proxy) as shop:
-        seconds = measuring.closed_loop(shop.get, calls=15).seconds
-    assert np.median(seconds) < 0.03  # Nagle's algorithm and late acknowledgements would make it 40 ms
+        seconds = measuring.closed_loop(shop.get, calls=60).seconds
+    # Nagle's algorithm and late acknowledgements would make every third one 40 ms
+    assert np.percentile(seconds, 80) < 0.03
 
 
 def test_delay_comes_once_however_many_pieces_an_answer_has(api, proxy):
@@ -255,7 +257,9 @@ def test_after_every_mode_it_passes_again_and_nothing_stays_open(api, proxy, mod
 
 
 def test_a_server_that_is_gone_is_an_error_not_a_wait(api, proxy):
+    process = psutil.Process(api.pid)
     os.kill(api.pid, signal.SIGKILL)
+    process.wait(5)
     said, seconds = get(proxy)
     assert said in ("ReadError", "RemoteProtocolError")
     assert seconds < 0.5
@@ -264,7 +268,9 @@ def test_a_server_that_is_gone_is_an_error_not_a_wait(api, proxy):
 
 
 def test_kill_9_of_the_proxy_is_noticed(proxy):
+    process = psutil.Process(proxy.pid)
     os.kill(proxy.pid, signal.SIGKILL)
+    process.wait(5)
     assert get(proxy)[0] == "ConnectError"
     with pytest.raises(ServerError, match="proxy before orders"):
         proxy.behave("delay")

@@ -90,7 +90,9 @@ def test_each_is_a_real_process_on_loopback_only(server):
 def test_kill_9_is_noticed_and_a_restart_is_a_new_server(server):
     with connect(server) as shop:
         shop.get("a")
+        process = psutil.Process(server.pid)
         os.kill(server.pid, signal.SIGKILL)
+        process.wait(5)
         down = measuring.closed_loop(shop.get, calls=2)
         assert set(down.status) <= {"ConnectError", "ReadError", "RemoteProtocolError", "UNAVAILABLE"}
         with pytest.raises(ServerError, match=r"orders \(\w+\) (does not answer|is not running)"):
