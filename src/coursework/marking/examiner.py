@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from coursework.checks import _TooLong
-from coursework.marking.wire import Gone, Reader, send
+from coursework.marking.wire import ENDED, Gone, Reader, send
 from coursework.plain import NotPlain, plain
 
 
@@ -47,7 +47,7 @@ class Examiner:
             send(self._reader.source, request)
             return self._reader.receive()
         except Gone:
-            raise RuntimeError("the process that ran your code has ended") from None
+            raise RuntimeError(ENDED) from None
 
     def _function(self, name: str) -> Callable[..., Any]:
         def call(*args: Any, **named: Any) -> Any:

@@ -12,7 +12,6 @@ import socket
 import sys
 from typing import Any
 
-import nbformat
 from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.interactiveshell import InteractiveShell
 from jupyter_client.session import Session
@@ -25,10 +24,23 @@ MOST = 4 << 20
 """Bytes of output that are kept of a whole notebook."""
 
 
+FIELDS = {
+    "display_data": ("data", "metadata"),
+    "execute_result": ("data", "metadata", "execution_count"),
+    "error": ("ename", "evalue", "traceback"),
+}
+"""The outputs of a cell, beside those of its streams: what nbformat keeps of ipykernel's messages."""
+
+
+def error(name: str, why: str) -> dict[str, Any]:
+    """An output that says why there is no other."""
+    return {"output_type": "error", "ename": name, "evalue": why, "traceback": [why]}
+
+
 class Recorder(Session):
     """Takes ipykernel's messages in place of a socket, and keeps them as outputs of the running cell."""
 
-    outputs: list[Any]
+    outputs: list[dict[str, Any]]
     room = MOST
 
     def send(self, stream: Any, msg_or_type: Any, content: Any = None, *_: Any, **named: Any) -> Any:
@@ -42,28 +54,26 @@ class Recorder(Session):
             for output in self.outputs:
                 if shown and output.get("display_id") == shown:
                     output.update(data=content["data"], metadata=content["metadata"])
-        elif kind in ("stream", "display_data", "execute_result", "error"):
-            output = nbformat.v4.output_from_msg(message)
-            if shown:
-                output["display_id"] = shown
-            self.keep(output)
+        elif kind in FIELDS:
+            output = {name: content[name] for name in FIELDS[kind]}
+            self.keep({"output_type": kind, **output, **({"display_id": shown} if shown else {})})
         return message
 
-    def keep(self, output: Any) -> None:
-        """Append an output; lines of one stream follow one another in one output."""
+    def keep(self, output: dict[str, Any]) -> None:
+        """Append an output; what one stream writes in a row is one output."""
         if self.room <= 0:
             return
         self.room -= len(json.dumps(output))
         if self.room <= 0:
             note = f"The notebook's output is cut here: more than {MOST >> 20} MB of it."
-            output = nbformat.v4.new_output("error", ename="TooMuchOutput", evalue=note, traceback=[note])
+            output = error("TooMuchOutput", note)
         last = self.outputs[-1] if self.outputs else {}
-        if output.output_type == "stream" and last.get("name") == output.name:
-            last["text"] += output.text
+        if output["output_type"] == "stream" and last.get("name") == output["name"]:
+            last["text"] += output["text"]
         else:
             self.outputs.append(output)
 
-    def taken(self) -> list[Any]:
+    def taken(self) -> list[dict[str, Any]]:
         """The outputs so far, and an empty list for the next cell."""
         outputs, self.outputs = self.outputs, []
         for output in outputs:
@@ -84,7 +94,7 @@ class Stream:
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         if text:
-            self._recorder.keep(nbformat.v4.new_output("stream", name=self.name, text=text))
+            self._recorder.keep({"output_type": "stream", "name": self.name, "text": text})
         return len(text)
 
     def writelines(self, lines: Any) -> None:
@@ -126,12 +136,8 @@ def run(shell: Any, source: str) -> dict[str, Any]:
     recorder = shell.displayhook.session
     result = shell.run_cell(source, store_history=True)
     outputs = recorder.taken()
-    if not result.success and not any(output.output_type == "error" for output in outputs):
-        error = result.error_before_exec or result.error_in_exec
-        name = type(error).__name__
-        outputs.append(
-            nbformat.v4.new_output("error", ename=name, evalue=str(error)[:1000], traceback=[name])
-        )
+    if not result.success and not any(output["output_type"] == "error" for output in outputs):
+        outputs.append(error(type(result.error_before_exec or result.error_in_exec).__name__, ""))
     return {"outputs": outputs, "count": shell.execution_count - 1}
 
 

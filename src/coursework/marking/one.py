@@ -17,6 +17,8 @@ import nbformat
 from coursework.layout import Assignment, Course
 from coursework.marking import submission
 from coursework.marking.nbgrader import Nbgrader
+from coursework.marking.process import prove
+from coursework.marking.warm import zygote
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ def mark_one(job: Job) -> Result:
         result.marks, result.before = marks, True
         return result
     record.unlink(missing_ok=True)
+    if what.kind == "lab" and not job.stock and (kind := app.config.ExecuteSafely.sandbox) != "none":
+        prove(zygote(kind, Path(app.coursedir.root)))
     done = app.autograde(what, job.student)
     result.problems += [line.split(": ", 1)[1] for line in done.log.splitlines() if " REPAIRED " in line]
     if not done.ok:

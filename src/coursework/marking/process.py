@@ -1,6 +1,7 @@
 """One kernel, seen from the marker: started, asked with a time limit, watched, and ended without fail."""
 
 import contextlib
+import functools
 import os
 import select
 import shutil
@@ -68,7 +69,10 @@ class Kernel:
         end = time.monotonic() + timeout
         while (left := end - time.monotonic()) > 0:
             try:
-                return self._reader.receive(min(left, LOOK))
+                reply = self._reader.receive(min(left, LOOK))
+                if "failed" not in reply:
+                    return reply
+                self.end(f"its kernel failed with {reply['failed']}"[:500])
             except wire.Gone as gone:
                 self.end(str(gone))
             except wire.NotInTime:
@@ -84,7 +88,7 @@ class Kernel:
         if self.ended:
             return
         if select.select([self._process], [], [], 0)[0]:
-            self.end("the process that ran your code has died")
+            self.end(wire.ENDED)
             return
         with contextlib.suppress(psutil.Error):
             kernel = psutil.Process(
@@ -123,6 +127,14 @@ class Kernel:
         os.close(self._process)
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@functools.cache
+def prove(zygote: Zygote) -> None:
+    """Raise NoSandbox where a kernel cannot be started."""
+    ours, theirs = socket.socketpair()
+    with ours:
+        Kernel(zygote, "learner", theirs).end()
 
 
 def _size(folder: str) -> int:

@@ -10,6 +10,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 KINDS = ("bubblewrap", "landlock", "none")
@@ -33,7 +34,8 @@ class NoSandbox(Exception):
 def readable() -> list[str]:
     """What a kernel may read: the system, this Python, its environment, and the course's packages."""
     ours = Path(__file__).resolve().parents[2]
-    places = {sys.prefix, sys.base_prefix, str(ours / "coursework"), str(ours / "interplay")}
+    packages = [sysconfig.get_path(name) for name in ("purelib", "platlib")]
+    places = {sys.prefix, sys.base_prefix, *packages, str(ours / "coursework"), str(ours / "interplay")}
     return [*SYSTEM.split(), *sorted({str(Path(place).resolve()) for place in places})]
 
 
@@ -108,6 +110,8 @@ def why_not(kind: str) -> str:
         return "" if found >= landlock.NEEDED else f"this kernel has {old} landlock (Linux 6.12 has it)"
     if not shutil.which("bwrap"):
         return "bubblewrap is missing"
+    if covered := [place for place in readable() if place.startswith(("/tmp/", "/dev/", "/proc/"))]:
+        return f"bubblewrap gives each learner a /tmp of its own, which would hide {covered[0]}: move it"
     done = subprocess.run([*bubblewrap(), "/bin/true"], capture_output=True, text=True)
     if done.returncode == 0:
         return ""

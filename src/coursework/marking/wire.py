@@ -15,6 +15,7 @@ from typing import Any
 HEAD = struct.Struct("!I")
 MOST = 16 << 20
 """The largest frame, in bytes."""
+ENDED = "the process that ran your code has ended"
 
 
 class Gone(Exception):
@@ -33,7 +34,7 @@ def send(to: socket.socket, message: dict[str, Any]) -> None:
     try:
         to.sendall(HEAD.pack(len(data)) + data)
     except OSError as error:
-        raise Gone(f"the other side has ended ({error.strerror})") from None
+        raise Gone(ENDED) from error
 
 
 class Reader:
@@ -47,7 +48,7 @@ class Reader:
         end = None if timeout is None else time.monotonic() + timeout
         size = HEAD.unpack(self._take(HEAD.size, end, keep=True))[0]
         if size > MOST:
-            raise Gone(f"it sent a message of {size} bytes")
+            raise Gone(f"your code sent {size} bytes at once")
         return parse(self._take(HEAD.size + size, end)[HEAD.size :])
 
     def _take(self, size: int, end: float | None, keep: bool = False) -> bytes:
@@ -58,9 +59,9 @@ class Reader:
             try:
                 more = self.source.recv(min(1 << 20, size - len(self._had)))
             except OSError as error:
-                raise Gone(str(error)) from None
+                raise Gone(ENDED) from error
             if not more:
-                raise Gone("the other side has ended")
+                raise Gone(ENDED)
             self._had += more
         taken = self._had[:size]
         if not keep:
@@ -76,4 +77,4 @@ def parse(data: bytes) -> dict[str, Any]:
             message = json.loads(json.dumps(message, ensure_ascii=False).encode("utf-8", "replace"))
         if isinstance(message, dict):
             return message
-    raise Gone("it sent what is no message")
+    raise Gone("your code meddled with its kernel")
