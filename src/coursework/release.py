@@ -103,6 +103,9 @@ def publish(course_directory: Path, assignment: str) -> Path:
             (target / path.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target / path.relative_to(source))
     notebook = normalised(nbformat.read(source / what.notebook, as_version=4))
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("grade") and not cell.metadata.nbgrader.solution:
+            cell.metadata["tags"] = ["raises-exception"]  # "Run All" goes on after a check that fails
     notebook.metadata.setdefault("course", nbformat.from_dict({}))["release"] = fingerprint(notebook)
     text = nbformat.writes(notebook) + "\n"
     path = target / what.notebook

@@ -30,6 +30,14 @@ def test_the_release_has_no_secret_and_no_output(course, what):
     ]
 
 
+@BOTH
+def test_run_all_goes_on_after_a_check_that_fails(course, what):
+    for cell in nbformat.read(course.released(what), as_version=4).cells:
+        graded = cell.metadata.get("nbgrader", {})
+        test = graded.get("grade", False) and not graded.get("solution", False)
+        assert ("raises-exception" in cell.metadata.get("tags", [])) == test
+
+
 def test_an_answer_cell_of_a_quiz_is_none_with_its_comment(course):
     notebook = nbformat.read(course.released(tiny.QUIZ), as_version=4)
     assert notebook.cells[2].source == "# your answer\nanswer_1 = None"
