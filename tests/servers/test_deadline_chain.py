@@ -33,7 +33,7 @@ def started():
 
 @pytest.fixture
 def chain(started):
-    """gateway, orders, inventory: 0.05 s of work in orders, 0.4 s in inventory."""
+    """gateway, orders, inventory: 0.1 s of work in orders, 0.8 s in inventory."""
     set_up(started)
     for server in started:
         server.settle()
@@ -46,8 +46,8 @@ def set_up(chain, **behaviour):
     for server in chain:
         server.start()  # if a test has killed it
     gateway.behave(**behaviour)
-    orders.behave(work=0.05, **behaviour)
-    inventory.behave(work=0.4, **behaviour)
+    orders.behave(work=0.1, **behaviour)
+    inventory.behave(work=0.8, **behaviour)
 
 
 def buy(server, timeout, orders=("order-1",), together=1):
@@ -112,27 +112,27 @@ def test_without_a_deadline_the_call_takes_its_time(chain):
         assert (report.status, report.received) == (["OK"], 1)
         assert math.isnan(report.noticed[0])
         assert (report.late.sum(), report.useless.sum()) == (0, 0)
-    assert orders.worked[0] == pytest.approx(0.05, abs=0.03)
-    assert inventory.worked[0] == pytest.approx(0.4, abs=0.05)
-    assert inventory.held[0] == pytest.approx(inventory.worked[0], abs=0.02)
+    assert orders.worked[0] == pytest.approx(0.1, abs=0.06)
+    assert inventory.worked[0] == pytest.approx(0.8, abs=0.1)
+    assert inventory.held[0] == pytest.approx(inventory.worked[0], abs=0.05)
     # who calls holds its worker until the answer is there
     assert gateway.held[0] > orders.held[0] > inventory.held[0] + orders.worked[0]
 
 
 def test_each_hop_sees_what_is_left(chain):
-    seen = buy(chain[0], timeout=0.2)
+    seen = buy(chain[0], timeout=0.4)
     assert seen.status == ["DEADLINE_EXCEEDED"]
-    assert 0.19 < seen.seconds[0] < 0.35
+    assert 0.39 < seen.seconds[0] < 0.7
     gateway, orders, inventory = reports(chain)
-    assert 0.15 < gateway.left[0] <= 0.202  # gRPC rounds up, by 1 % at most
-    assert 0.13 < orders.left[0] <= 0.202
-    assert orders.left[0] - inventory.left[0] == pytest.approx(0.05, abs=0.03)  # the work of orders
+    assert 0.25 < gateway.left[0] <= 0.404  # gRPC rounds up, by 1 % at most
+    assert 0.2 < orders.left[0] <= gateway.left[0] * 1.01
+    assert orders.left[0] - inventory.left[0] == pytest.approx(0.1, abs=0.06)  # the work of orders
     # and nobody works long for nobody
     for report in (gateway, orders, inventory):
-        assert report.late[0] < 0.05
-        assert report.useless[0] < 0.05
+        assert report.late[0] < 0.1
+        assert report.useless[0] < 0.1
         assert report.status[0] in ("CANCELLED", "DEADLINE_EXCEEDED")
-    assert inventory.worked[0] < 0.25
+    assert inventory.worked[0] < 0.5
 
 
 def test_what_goes_over_the_wire_is_relative(started):
@@ -146,36 +146,36 @@ def test_what_goes_over_the_wire_is_relative(started):
             value, unit = re.search(rb"grpc-timeout.(\d+)([mS])", proxy.tap()[0], re.DOTALL).groups()
             sent.append(int(value) * {b"m": 0.001, b"S": 1}[unit])
             assert str(int(before)).encode()[:6] not in value
-    assert sent == pytest.approx([0.2, 3], abs=0.06)
+    assert sent == pytest.approx([0.2, 3], abs=0.12)
 
 
 def test_without_propagation_the_next_service_has_a_deadline_of_its_own_or_none(chain):
     gateway, orders, _ = chain
     gateway.behave(propagate=False, own=2.0)
     orders.behave(propagate=False)
-    buy(gateway, timeout=0.2)
+    buy(gateway, timeout=0.5)
     _, from_gateway, from_orders = reports(chain)
-    assert from_gateway.left[0] == pytest.approx(2.0, abs=0.1)  # started afresh, longer than the user waits
+    assert from_gateway.left[0] == pytest.approx(2.0, abs=0.2)  # started afresh, longer than the user waits
     assert from_orders.left[0] == math.inf
-    gateway.behave(own=0.1)  # with propagation it is the shorter of the two
+    gateway.behave(own=0.2)  # with propagation it is the shorter of the two
     for server in chain:
         server.reset()
     buy(gateway, timeout=1.0)
-    assert reports(chain)[1].left[0] == pytest.approx(0.1, abs=0.05)
+    assert reports(chain)[1].left[0] == pytest.approx(0.2, abs=0.1)
 
 
 def test_a_reserve_is_kept_and_with_nothing_left_nobody_is_called(chain):
     gateway, _, inventory = chain
-    gateway.behave(reserve=0.1)
+    gateway.behave(reserve=0.3)
     inventory.behave()
-    assert buy(gateway, timeout=0.5).status == ["OK"]
+    assert buy(gateway, timeout=1.0).status == ["OK"]
     first, second, _ = reports(chain)
-    assert first.left[0] - second.left[0] == pytest.approx(0.1, abs=0.03)
-    gateway.behave(reserve=0.6)
+    assert first.left[0] - second.left[0] == pytest.approx(0.3, abs=0.1)
+    gateway.behave(reserve=1.1)
     for server in chain:
         server.reset()
-    seen = buy(gateway, timeout=0.5)
-    assert (seen.status, seen.seconds[0] < 0.3) == (["DEADLINE_EXCEEDED"], True)  # it does not wait for it
+    seen = buy(gateway, timeout=1.0)
+    assert (seen.status, seen.seconds[0] < 0.7) == (["DEADLINE_EXCEEDED"], True)  # it does not wait for it
     first, second, _ = reports(chain)
     assert (first.status, second.received) == (["DEADLINE_EXCEEDED"], 0)
 
@@ -190,76 +190,76 @@ def test_a_service_that_stops_and_one_that_works_on(chain, propagate):
         set_up(chain, stops=stops, propagate=propagate)
         for server in chain:
             server.reset()
-        assert buy(chain[0], timeout=0.2).status == ["DEADLINE_EXCEEDED"]
+        assert buy(chain[0], timeout=0.4).status == ["DEADLINE_EXCEEDED"]
         gateway, _, inventory = reports(chain)
         wasted[stops] = inventory.useless[0]
-        assert inventory.worked[0] == pytest.approx(0.15 if stops else 0.4, abs=0.06)
+        assert inventory.worked[0] == pytest.approx(0.3 if stops else 0.8, abs=0.12)
         # the inventory's own caller leaves at the deadline only if somebody told it, or cancelled
         assert math.isnan(inventory.noticed[0]) == (not propagate and not stops)
         assert inventory.status == (["OK"] if not propagate and not stops else ["CANCELLED"])
         if not propagate:  # else its call onward may expire a moment before
-            assert gateway.noticed[0] == pytest.approx(0.2, abs=0.05)
-        assert (gateway.late[0] > 0.1) == (not propagate and not stops)  # a worker held for nobody
-        assert (inventory.late[0] > 0.1) == (propagate and not stops)
-    assert wasted[True] < 0.05
-    assert wasted[False] == pytest.approx(0.25, abs=0.06)
+            assert gateway.noticed[0] == pytest.approx(0.4, abs=0.12)
+        assert (gateway.late[0] > 0.2) == (not propagate and not stops)  # a worker held for nobody
+        assert (inventory.late[0] > 0.2) == (propagate and not stops)
+    assert wasted[True] < 0.1
+    assert wasted[False] == pytest.approx(0.5, abs=0.12)
 
 
 def test_a_cancelled_call_is_cancelled_along_the_chain(chain):
     with deadline_chain.connect(chain[0]) as web:
         call = web.begin("a")
-        time.sleep(0.15)
+        time.sleep(0.3)
         assert chain[2].report().status == ["OPEN"]  # at work
         assert call.cancel()
         time.sleep(0.1)
         assert call.cancelled()
         for report in reports(chain):
             assert report.status == ["CANCELLED"]
-            assert report.noticed[0] < 0.25
-            assert report.held[0] < 0.3
+            assert report.noticed[0] < 0.5
+            assert report.held[0] < 0.6
 
 
 def test_a_cancelled_call_goes_on_where_nobody_hands_it_on(chain):
     set_up(chain, stops=False)
     with deadline_chain.connect(chain[0]) as web:
         call = web.begin("a")
-        time.sleep(0.15)
+        time.sleep(0.3)
         call.cancel()
         gateway, _, inventory = reports(chain)
     assert (gateway.status, inventory.status) == (["CANCELLED"], ["OK"])
-    assert inventory.worked[0] > 0.39
-    assert gateway.late[0] == pytest.approx(0.3, abs=0.1)
+    assert inventory.worked[0] > 0.79
+    assert gateway.late[0] == pytest.approx(0.6, abs=0.2)
 
 
 def test_what_expired_in_the_queue_is_dropped_by_grpc_itself():
-    with deadline_chain.start("inventory", workers=1, work=0.4, stops=False) as one:
-        seen = buy(one, 0.15, [f"order-{n}" for n in range(4)], together=4)
+    with deadline_chain.start("inventory", workers=1, work=0.8, stops=False) as one:
+        seen = buy(one, 0.3, [f"order-{n}" for n in range(4)], together=4)
         assert seen.status == ["DEADLINE_EXCEEDED"] * 4
         one.settle()
         time.sleep(0.1)  # so that it could begin another
         report = one.report()
         assert (report.received, len(report.order)) == (4, 1)
-        assert report.late[0] == pytest.approx(0.25, abs=0.06)
+        assert report.late[0] == pytest.approx(0.5, abs=0.15)
         # the worker is held for nobody, and the next caller pays for it
-        buy(one, 0.1)
-        assert buy(one, 2.0).seconds[0] == pytest.approx(0.3 + 0.4, abs=0.12)
-        one.behave(work=0.4)  # it stops
-        buy(one, 0.1)
-        assert buy(one, 2.0).seconds[0] == pytest.approx(0.4, abs=0.1)
+        buy(one, 0.2)
+        assert buy(one, 5.0).seconds[0] == pytest.approx(0.6 + 0.8, abs=0.2)
+        one.behave(work=0.8)  # it stops
+        buy(one, 0.2)
+        assert buy(one, 5.0).seconds[0] == pytest.approx(0.8, abs=0.2)
 
 
 def test_the_slow_orders_are_those_drawn(chain):
     inventory = chain[2]
-    inventory.behave(work=0.01, slow=0.2, slow_work=0.2, seed=4)
+    inventory.behave(work=0.01, slow=0.2, slow_work=0.5, seed=4)
     orders = [f"order-{n}" for n in range(40)]
-    seen = buy(inventory, 0.1, orders, together=4)
+    seen = buy(inventory, 0.25, orders, together=4)
     slow = [random.Random(f"4/{order}").random() < 0.2 for order in orders]
     assert 3 < sum(slow) < 15
     assert seen.status == ["DEADLINE_EXCEEDED" if s else "OK" for s in slow]
     inventory.settle()
     report = inventory.report()
     worked = dict(zip(report.order, report.worked, strict=True))
-    assert np.allclose([worked[o] for o, s in zip(orders, slow, strict=True) if not s], 0.01, atol=0.03)
+    assert np.allclose([worked[o] for o, s in zip(orders, slow, strict=True) if not s], 0.01, atol=0.1)
 
 
 def test_settle_gives_up_in_words(chain):

@@ -120,18 +120,18 @@ def test_with_a_seed_the_gaps_are_exponential_and_come_again():
 
 
 def test_one_caller_omits_what_waited_for_it_and_many_do_not():
-    # one call of 0.4 s at t = 0.2 s; 100 calls a second are due, for 1 s
-    alone = measuring.on_schedule(sleeper(0.001, order20=0.4), rate=100, seconds=1)
-    crowd = measuring.on_schedule(sleeper(0.001, order20=0.4), rate=100, seconds=1, together=60)
-    assert (alone.seconds > 0.2).sum() == 1
-    assert alone.seconds[20] > 0.4
-    # calls 21 to 60 were due meanwhile: those due in its first half waited for longer than 0.2 s
-    assert 20 <= (alone.since_due > 0.2).sum() <= 26
-    assert alone.since_due[21] == pytest.approx(0.39, abs=0.03)
-    assert alone.latency.p50 < 0.02 < alone.corrected.percentile(75) < alone.corrected.p99
-    assert alone.corrected.mean > 0.07 > 0.02 > alone.latency.mean
+    # one call of 1 s at t = 0.4 s; 50 calls a second are due, for 2 s
+    alone = measuring.on_schedule(sleeper(0.001, order20=1.0), rate=50, seconds=2)
+    crowd = measuring.on_schedule(sleeper(0.001, order20=1.0), rate=50, seconds=2, together=60)
+    assert (alone.seconds > 0.5).sum() == 1
+    assert alone.seconds[20] > 1.0
+    # calls 21 to 70 were due meanwhile: those due in its first half waited for longer than 0.5 s
+    assert 25 <= (alone.since_due > 0.5).sum() <= 32
+    assert alone.since_due[21] == pytest.approx(0.98, abs=0.08)
+    assert alone.latency.p50 < 0.05 < alone.corrected.percentile(75) < alone.corrected.p99
+    assert alone.corrected.mean > 0.2 > 0.05 > alone.latency.mean
     # with callers enough only the slow call is slow: nobody waits for it
-    assert (crowd.since_due > 0.2).sum() == (crowd.seconds > 0.2).sum() == 1
+    assert (crowd.since_due > 0.5).sum() == (crowd.seconds > 0.5).sum() == 1
 
 
 def test_a_real_server_that_stalls(api):
@@ -239,10 +239,8 @@ def test_http_waits_once_for_an_answer(api, proxy, reuse):
         api.behave()
     assert working == pytest.approx(1, abs=0.4)
     assert twice == pytest.approx(2, abs=0.4)
-    began = time.monotonic()
-    with rest_shop.connect(proxy) as shop:
-        shop.get("order-1")
-    assert time.monotonic() - began < 0.1  # and the delay is switched off again
+    with rest_shop.connect(proxy) as shop:  # and the delay is switched off again
+        assert measuring.closed_loop(shop.get, calls=5).seconds.min() < 0.1
 
 
 def test_a_stream_is_timed_item_by_item():

@@ -206,7 +206,7 @@ def test_an_order_has_as_many_lines_as_are_asked_for(server):
 
 
 def test_http_says_200_201_and_202_and_where(api):
-    api.behave(seconds=0.2)
+    api.behave(seconds=0.4)
     order = {"order_id": "a", "lines": []}
     with rest_shop.connect(api) as shop:
         assert shop.http.get("/orders/a").status_code == 200
@@ -216,7 +216,7 @@ def test_http_says_200_201_and_202_and_where(api):
         assert (placed.status_code, placed.headers["Location"]) == (201, "/orders/a")
         noted = shop.http.post("/orders", json=order, headers={"Prefer": "respond-async"})
         assert (noted.status_code, noted.headers["Location"]) == (202, "/orders/a")
-        assert waited > 0.2 > noted.elapsed.total_seconds()
+        assert waited > 0.4 > noted.elapsed.total_seconds()
         stream = shop.http.get("/orders/old/events")
         assert stream.headers["Content-Type"].split(";")[0] == "text/event-stream"
         assert stream.text.startswith('id: 0\nevent: status\ndata: {"seq":')
@@ -224,30 +224,30 @@ def test_http_says_200_201_and_202_and_where(api):
 
 
 def test_a_command_is_done_when_it_is_answered_or_afterwards(server):
-    server.behave(seconds=0.2, every=0.3)
+    server.behave(seconds=0.5, every=2)
     with connect(server) as shop:
         assert plain(shop.place("now"))["status"] == "CONFIRMED"
         began = time.monotonic()
         assert plain(shop.place("later", wait=False))["status"] == "RECEIVED"
-        assert time.monotonic() - began < 0.2
-        server.behave(every=0.3)  # queries are at once from here on; the work in progress is not
+        assert time.monotonic() - began < 0.5
+        server.behave(every=2)  # queries are at once from here on; the work in progress is not
         assert plain(shop.get("later"))["status"] == "RECEIVED"  # not yet: eventual consistency
-        time.sleep(0.25)
+        time.sleep(0.6)
         assert plain(shop.get("later"))["status"] == "CONFIRMED"
         assert plain(shop.get("nobody placed it"))["status"] == "DELIVERED"
 
 
 def test_a_stream_tells_each_change_when_it_happens(server):
-    server.behave(seconds=0.2, every=0.1)
+    server.behave(seconds=0.4, every=0.2)
     with connect(server) as shop:
         shop.place("a", wait=False)
         came = measuring.arrivals(shop.watch("a"))
         assert [u["status"] if isinstance(u, dict) else u.status for _, u in came] == STATUSES
         assert [u["seq"] if isinstance(u, dict) else u.seq for _, u in came] == [0, 1, 2, 3, 4]
         times = [seconds for seconds, _ in came]
-        assert times[0] < 0.1 < 0.15 < times[1]
-        assert all(0.05 < b - a < 0.3 for a, b in pairwise(times[1:]))
-        assert measuring.arrivals(shop.watch("old"))[-1][0] < 0.1
+        assert times[0] < 0.2 < 0.3 < times[1]
+        assert all(0.08 < b - a < 0.6 for a, b in pairwise(times[1:]))
+        assert measuring.arrivals(shop.watch("old"))[-1][0] < 0.4
 
 
 def test_leaving_a_stream_ends_it_and_the_client_goes_on(server):
@@ -265,57 +265,57 @@ def test_leaving_a_stream_ends_it_and_the_client_goes_on(server):
 
 
 def test_the_server_counts_what_it_did(server):
-    server.behave(seconds=0.05, workers=1)
+    server.behave(seconds=0.1, workers=1)
     with connect(server) as shop:
         seen = measuring.closed_loop(shop.get, calls=3, together=3)
     report = server.report()
     assert sorted(report.order) == ["order-0", "order-1", "order-2"]
     assert report.status == ["OK"] * 3
-    assert ((report.worked >= 0.05) & (report.worked < 0.15)).all()
+    assert ((report.worked >= 0.1) & (report.worked < 0.2)).all()
     # in line: each waits for the ones before it
     ends = report.arrived + report.waited + report.worked
-    assert report.waited[0] < 0.02
-    assert np.allclose(report.arrived[1:] + report.waited[1:], ends[:-1], atol=0.02)
+    assert report.waited[0] < 0.06
+    assert np.allclose(report.arrived[1:] + report.waited[1:], ends[:-1], atol=0.05)
     inside = dict(zip(report.order, report.waited + report.worked, strict=True))
     for n in range(3):  # what the caller saw is that and the way there and back
-        assert 0 < seen.seconds[n] - inside[f"order-{n}"] < 0.1
+        assert 0 < seen.seconds[n] - inside[f"order-{n}"] < 0.3
     server.reset()
     assert len(server.report().worked) == server.report().connections == 0
 
 
 def test_more_workers_work_together(server):
-    server.behave(seconds=0.1, workers=2)
+    server.behave(seconds=0.4, workers=2)
     with connect(server) as shop:
         seen = measuring.closed_loop(shop.get, calls=4, together=4)
     waited = np.sort(server.report().waited)
-    assert waited[1] < 0.05 < 0.08 < waited[2]
-    assert np.sort(seen.seconds)[1] < 0.18 < 0.19 < np.sort(seen.seconds)[2]
+    assert waited[1] < 0.15 < 0.25 < waited[2]
+    assert np.sort(seen.seconds)[1] < 0.65 < np.sort(seen.seconds)[2]
 
 
 def test_exponential_work_is_drawn_from_the_seed_and_the_order(server):
-    server.behave(seconds=0.01, shape="exponential", seed=5)
+    server.behave(seconds=0.05, shape="exponential", seed=5)
     with connect(server) as shop:
         measuring.closed_loop(shop.get, calls=60, together=20)
     report = server.report()
-    drawn = np.array([0.01 * random.Random(f"5/{order}").expovariate(1) for order in report.order])
+    drawn = np.array([0.05 * random.Random(f"5/{order}").expovariate(1) for order in report.order])
     assert (report.worked > drawn - 0.001).all()
-    assert np.median(report.worked - drawn) < 0.01
+    assert np.median(report.worked - drawn) < 0.04
     assert np.corrcoef(report.worked, drawn)[0, 1] > 0.8
 
 
 def test_the_line_has_an_end(server):
-    server.behave(seconds=0.2, workers=1, waiting=1)
+    server.behave(seconds=0.4, workers=1, waiting=1)
     with connect(server) as shop:
         seen = measuring.closed_loop(shop.get, calls=4, together=4)
         no = "RESOURCE_EXHAUSTED" if "grpc" in server.name else "503"
         assert sorted(seen.status) == sorted(["OK", "OK", no, no])
-        assert seen.seconds[~seen.ok].max() < 0.15  # at once
+        assert seen.seconds[~seen.ok].max() < 0.35  # at once
         assert sorted(server.report().status) == ["OK", "OK", "REJECTED", "REJECTED"]
         shop.place("a", wait=False)
         shop.place("b", wait=False)
         refused = measuring.closed_loop(lambda order: shop.place(order, wait=False), calls=1)
         assert refused.status == [no]
-        time.sleep(0.45)
+        time.sleep(0.9)
         server.behave()
         assert plain(shop.get("order-0"))["status"] == "DELIVERED"  # it was not taken: an old one
         assert plain(shop.get("b"))["status"] != "RECEIVED"
@@ -324,14 +324,14 @@ def test_the_line_has_an_end(server):
 def test_a_stall_stops_everything_and_ends_by_itself(server):
     with connect(server) as shop:
         shop.get("warm")
-        server.behave(stall=0.6, after=0.3)
+        server.behave(stall=0.8, after=0.6)
         before = measuring.closed_loop(shop.get, calls=3)
-        time.sleep(0.3)
+        time.sleep(0.7)
         during = measuring.closed_loop(shop.get, calls=1)
         after = measuring.closed_loop(shop.get, calls=3)
-    assert before.seconds.max() < 0.2
-    assert 0.3 < during.seconds[0] < 0.7
-    assert after.seconds.max() < 0.2
+    assert before.seconds.max() < 0.3
+    assert 0.35 < during.seconds[0] < 1.0
+    assert after.seconds.max() < 0.3
 
 
 @pytest.mark.parametrize(("reuse", "connections"), [(True, 1), (False, 5)])
@@ -352,7 +352,7 @@ def test_grpc_notices_a_caller_that_leaves_and_http_does_not(servers):
                 shop.get("a", timeout=0.1)
             else:
                 shop.http.get("/orders/a", timeout=0.1)
-        time.sleep(0.5)
+        time.sleep(0.8)
         report = server.report()
         assert report.status == [status], name
         assert report.worked[0] == 0 if name == "grpc" else report.worked[0] >= 0.4
