@@ -31,6 +31,7 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Callable[..., Non
     """A typer command whose foreseeable failures end in one sentence and exit status 1."""
     import functools
 
+    from coursework.marking.gradebook import CannotGoOn
     from coursework.marking.sandbox import NoSandbox
     from coursework.marking.submission import Unreadable
     from coursework.release import ReleaseFailed
@@ -40,7 +41,7 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Callable[..., Non
         def run(*args: Any, **named: Any) -> None:
             try:
                 function(*args, **named)
-            except (NotFound, NoSandbox, Unreadable, ReleaseFailed) as error:
+            except (NotFound, NoSandbox, CannotGoOn, Unreadable, ReleaseFailed) as error:
                 console.print(str(error), style="red", markup=False)
                 raise typer.Exit(1) from None
 
@@ -312,6 +313,7 @@ def _mark_class(
     sandbox: str,
     workers: int = 0,
 ) -> list[Any]:
+    from coursework.marking.gradebook import CannotGoOn
     from coursework.marking.run import mark_class, students
     from coursework.marking.sandbox import NONE
 
@@ -333,10 +335,15 @@ def _mark_class(
     except KeyboardInterrupt:
         console.print(f"\nStopped after {len(results)} of {todo}. Run it again: it goes on from here.")
         raise typer.Exit(130) from None
+    except CannotGoOn as why:
+        stopped = f"Stopped after {len(results)} of {todo}. Then run it again: it goes on from here."
+        raise CannotGoOn(f"{why}\n{stopped}") from None
     return sorted(results, key=lambda result: (result.what.slug, result.student, result.what.kind))
 
 
 def _show(course: Course, results: list[Any]) -> None:
+    from coursework.marking.gradebook import remarks
+    from coursework.marking.nbgrader import Nbgrader
     from coursework.report import tables
 
     console.print(*tables(results), sep="\n")
@@ -348,6 +355,13 @@ def _show(course: Course, results: list[Any]) -> None:
         console.print("\nProblems:")
     for result, problem in problems:
         console.print(f"  {result.student}, {result.what.name}: {problem}", markup=False)
+    coursedir = Nbgrader(course).coursedir
+    said = {what: remarks(coursedir, what.name) for what in dict.fromkeys(r.what for r in results)}
+    notes = [(result, note) for result in results for note in said[result.what].get(result.student, [])]
+    if notes:
+        console.print("\nTo know:")
+    for result, note in notes:
+        console.print(f"  {result.student}, {result.what.name}: {note}", markup=False)
 
 
 if __name__ == "__main__":

@@ -21,11 +21,12 @@ SANDBOX = "bubblewrap"
 """What learners' code is marked in (environment variable COURSE_SANDBOX): bubblewrap, landlock, or none."""
 
 
-def configure(c: Any, course_directory: Path, salt: str = DEFAULT_SALT) -> None:
+def configure(c: Any, course_directory: Path, salt: str = DEFAULT_SALT, db_url: str = "") -> None:
     """Fill nbgrader's configuration object `c` for the course directory `course_directory` (solutions/).
 
     `salt` makes the class's hidden inputs its own. It reaches the kernels through the environment, where
-    COURSE_SALT may also be set directly.
+    COURSE_SALT may also be set directly. `db_url` is the gradebook's address (environment variable
+    COURSE_DB_URL); by default it is the file gradebook.db, for which a writer waits 60 s.
     """
     os.environ.setdefault("COURSE_SALT", salt)
     find_scripts()
@@ -33,7 +34,8 @@ def configure(c: Any, course_directory: Path, salt: str = DEFAULT_SALT) -> None:
 
     c.CourseDirectory.root = str(course_directory)
     c.CourseDirectory.course_id = "interplay"
-    c.CourseDirectory.db_url = f"sqlite:///{course_directory / 'gradebook.db'}?timeout=60"
+    file = f"sqlite:///{course_directory / 'gradebook.db'}?timeout=60"
+    c.CourseDirectory.db_url = os.environ.get("COURSE_DB_URL") or db_url or file
 
     _release(c, course_directory)
     _marking(c, timeout)
@@ -64,14 +66,16 @@ def _release(c: Any, course_directory: Path) -> None:
 
 def _marking(c: Any, timeout: int) -> None:
     from nbgrader.converters import Autograde
-    from nbgrader.preprocessors import Execute
+    from nbgrader.preprocessors import Execute, SaveAutoGrades
 
     from coursework.marking.execute import ExecuteSafely
+    from coursework.marking.gradebook import SaveAtOnce
     from coursework.marking.repair import Repair
 
     c.Autograde.sanitize_preprocessors = [Repair, *Autograde.sanitize_preprocessors.default_args[0]]
     steps = Autograde.autograde_preprocessors.default_args[0]
-    c.Autograde.autograde_preprocessors = [ExecuteSafely if s is Execute else s for s in steps]
+    ours = {Execute: ExecuteSafely, SaveAutoGrades: SaveAtOnce}
+    c.Autograde.autograde_preprocessors = [ours.get(step, step) for step in steps]
     message = f"This cell ran for more than {timeout} s and was stopped. Is there a loop that never ends?"
     c.ExecuteSafely.sandbox = os.environ.get("COURSE_SANDBOX", SANDBOX)
     c.Execute.timeout = timeout

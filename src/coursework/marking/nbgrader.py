@@ -1,11 +1,14 @@
 """nbgrader's own converters, called in this process for one assignment and one student at a time."""
 
+import logging
+import sys
 import warnings
 from dataclasses import dataclass
 from typing import Any
 
 from coursework.configuration import find_scripts
 from coursework.layout import Assignment, Course
+from coursework.marking.gradebook import CannotGoOn, opened, reason
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,9 @@ class Nbgrader:
 
     def marks(self, what: Assignment, student: str) -> dict[str, tuple[float, float]] | None:
         """The student's (mark, most) for each test cell by its grade id; None where nothing is marked yet."""
-        from nbgrader.api import Gradebook, MissingEntry
+        from nbgrader.api import MissingEntry
 
-        with Gradebook(self.coursedir.db_url, self.coursedir.course_id) as gradebook:
+        with opened(self.coursedir) as gradebook:
             try:
                 submission = gradebook.find_submission(what.name, student)
             except MissingEntry:
@@ -76,7 +79,23 @@ class Nbgrader:
         self.coursedir.assignment_id, self.coursedir.student_id = what.name, student
         app = converter(coursedir=self.coursedir, config=self.config)
         app.force = True
+        trouble = _Trouble(logging.ERROR)
+        app.log.addHandler(trouble)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # sqlalchemy's, about nbgrader
             result = capture_log(app)
+        app.log.removeHandler(trouble)
+        if isinstance(trouble.error, KeyboardInterrupt | CannotGoOn):
+            raise trouble.error
+        if why := reason(trouble.error, self.coursedir.db_url):
+            raise CannotGoOn(why)
         return Done(result["success"], f"{result.get('log', '')}{result.get('error', '')}")
+
+
+class _Trouble(logging.Handler):
+    """Keeps the exception that nbgrader logs and does not let through."""
+
+    error: BaseException | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.error = sys.exc_info()[1] or self.error

@@ -13,12 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
+from filelock import FileLock, Timeout
 
 from coursework.layout import Assignment, Course
 from coursework.marking import submission
+from coursework.marking.gradebook import telling
 from coursework.marking.nbgrader import Nbgrader
 from coursework.marking.process import prove
 from coursework.marking.warm import zygote
+from coursework.workspace import write_whole
+
+PATIENCE = 600
+"""Seconds to wait for another marking that is at the same submission."""
 
 
 @dataclass(frozen=True)
@@ -55,21 +61,47 @@ class Result:
 
 
 def mark_one(job: Job) -> Result:
-    """Mark a submission and write its feedback page, unless that was done before and nothing has changed."""
-    course, what, result = Course(job.root), job.what, Result(job.student, job.what)
-    app = nbgrader_for(course, job.stock, job.sandbox)
+    """Mark a submission and write its feedback page, unless that was done before and nothing has changed.
+
+    What is done is recorded last of all, so whatever was stopped half-way is marked again. Raises CannotGoOn.
+    """
+    result = Result(job.student, job.what)
+    app = nbgrader_for(Course(job.root), job.stock, job.sandbox)
+    record = job.root / ".course" / "marked" / job.what.name / f"{job.student}.json"
+    with telling(app.coursedir.db_url):
+        try:
+            record.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(record.with_suffix(".lock"), timeout=PATIENCE):
+                _mark(job, app, record, result)
+        except Timeout:
+            result.problems.append("another `course mark` is at it and does not come to an end")
+        except PermissionError as error:
+            result.problems.append(f"you may not read or write {error.filename}")
+    return result
+
+
+def _mark(job: Job, app: Nbgrader, record: Path, result: Result) -> None:
+    course, what = Course(job.root), job.what
     source = course.solutions / "source" / what.name / what.notebook
     folder = course.solutions / "submitted" / job.student / what.name
+    try:
+        app.coursedir.get_existing_timestamp(str(folder))
+    except (Exception, SystemExit):  # what is no time makes nbgrader give up altogether
+        result.problems.append("its timestamp.txt holds no time, such as 2027-03-01 23:59 UTC: put it right")
+        return
     try:
         result.problems = submission.prepare(folder, what, _grade_ids(source, source.stat().st_mtime_ns))
     except submission.Unreadable as error:
         result.problems.append(str(error))
-        return result
-    record = course.root / ".course" / "marked" / what.name / f"{job.student}.json"
+        return
     state = _state(source, folder)
-    if not job.again and _known(record) == state and (marks := app.marks(what, job.student)) is not None:
-        result.marks, result.before = marks, True
-        return result
+    there = [("autograded", what.notebook), *([("feedback", f"{what.kind}.html")] if job.feedback else [])]
+    made = all((course.solutions / step / job.student / what.name / name).exists() for step, name in there)
+    if not job.again and made and _known(record) == state:
+        result.marks = app.marks(what, job.student)
+        result.before = result.marks is not None
+        if result.before:
+            return
     record.unlink(missing_ok=True)
     if what.kind == "lab" and not job.stock and (kind := app.config.ExecuteSafely.sandbox) != "none":
         prove(zygote(kind, Path(app.coursedir.root)))
@@ -77,20 +109,23 @@ def mark_one(job: Job) -> Result:
     result.problems += [line.split(": ", 1)[1] for line in done.log.splitlines() if " REPAIRED " in line]
     if not done.ok:
         result.problems.append(f"nbgrader could not mark it: {_last_error(done.log)}")
-        return result
+        return
     result.marks = app.marks(what, job.student)
     if job.feedback:
         feedback = app.feedback(what, job.student)
         if not feedback.ok:
             result.problems.append(f"no feedback page: {_last_error(feedback.log)}")
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(state), encoding="utf-8")
-    return result
+            return
+    write_whole(record, json.dumps(state))
+
+
+SETTINGS = ("COURSE_SALT", "COURSE_TIMEOUT", "COURSE_SANDBOX", "COURSE_DB_URL")
+"""Environment variables that the configuration reads."""
 
 
 def nbgrader_for(course: Course, stock: bool, sandbox: str) -> Nbgrader:
     """nbgrader on this course; the same one for every submission that this process marks."""
-    environment = tuple(os.environ.get(name) for name in ("COURSE_SALT", "COURSE_TIMEOUT", "COURSE_SANDBOX"))
+    environment = tuple(os.environ.get(name) for name in SETTINGS)
     return _nbgrader(course, stock, sandbox, environment)
 
 

@@ -8,9 +8,12 @@ same marks.
 from collections.abc import Iterator
 
 import nbformat
+from filelock import FileLock
+from nbgrader import utils
 
 from coursework.checks import failed_names
 from coursework.layout import Assignment, Course, NotFound
+from coursework.marking.gradebook import opened, telling
 from coursework.marking.nbgrader import Nbgrader
 from coursework.marking.one import Job, Result, mark_one, nbgrader_for
 from coursework.marking.pool import spread
@@ -62,18 +65,41 @@ def mark_class(
 
 
 def ensure_generated(course: Course, app: Nbgrader, what: Assignment) -> None:
-    """Generate the assignment where the gradebook does not know it yet: without it, nbgrader cannot mark."""
+    """Generate the assignment where the gradebook does not have it as the source does: nbgrader marks by it.
+
+    So it is, too, where a release was stopped half-way.
+    """
+    lock = course.root / ".course" / "marked" / "generate.lock"
+    with telling(app.coursedir.db_url):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock):
+            source = nbformat.read(course.solutions / "source" / what.name / what.notebook, as_version=4)
+            cells = {
+                cell.metadata.nbgrader.grade_id: cell.source
+                for cell in source.cells
+                if utils.is_grade(cell) or utils.is_solution(cell) or utils.is_locked(cell)
+            }
+            if _generated(app, what, cells):
+                return
+            done = app.generate(what)
+            if not done.ok:
+                raise NotFound(f"{what.name} could not be generated:\n{done.log[-2000:]}")
+
+
+def _generated(app: Nbgrader, what: Assignment, cells: dict[str, str]) -> bool:
+    """Whether the gradebook has these cells, and the text of those that mark."""
     from nbgrader.api import Gradebook, MissingEntry
 
-    with Gradebook(app.coursedir.db_url, app.coursedir.course_id) as gradebook:
+    Gradebook(app.coursedir.db_url).close()  # some of nbgrader's steps name no course, and take a default
+    with opened(app.coursedir) as gradebook:
         try:
-            known = bool(gradebook.find_assignment(what.name).notebooks)
+            known = gradebook.find_notebook(what.kind, what.name).source_cells
         except MissingEntry:
-            known = False
-    if not known:
-        done = app.generate(what)
-        if not done.ok:
-            raise NotFound(f"{what.name} could not be generated:\n{done.log[-2000:]}")
+            return False
+        tests = {cell.name: cell.source for cell in known if cell.locked}
+        return {cell.name for cell in known} == {*cells} and all(
+            cells[name] == source for name, source in tests.items()
+        )
 
 
 def failed_checks(course: Course, what: Assignment, student: str) -> list[str]:

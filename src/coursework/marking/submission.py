@@ -77,7 +77,8 @@ def prepare(folder: Path, what: Assignment, grade_ids: set[str]) -> list[str]:
     right = folder / what.notebook
     if right.exists():
         read(right)
-        return []
+        newer = [p.name for p in folder.glob("*.ipynb") if p.stat().st_mtime > right.stat().st_mtime]
+        return [f"{name} is newer than {right.name}, and was not looked at" for name in sorted(newer)]
     others = sorted(folder.glob("*.ipynb"))
     ours = []
     for path in others:
@@ -88,7 +89,9 @@ def prepare(folder: Path, what: Assignment, grade_ids: set[str]) -> list[str]:
         if len(ids & grade_ids) > len(grade_ids) / 2:
             ours.append(path)
     if len(ours) == 1:
-        shutil.copyfile(ours[0], right)
+        draft = right.with_suffix(".draft")
+        shutil.copyfile(ours[0], draft)
+        draft.replace(right)
         return [f"{ours[0].name} was taken as {what.notebook}"]
     if ours:
         raise Unreadable(f"there are {len(ours)} notebooks that could be {what.notebook}: keep one")
