@@ -85,20 +85,13 @@ def _marking(c: Any, timeout: int) -> None:
 
 
 def _feedback(c: Any) -> None:
-    from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
-    from nbgrader.preprocessors import GetGrades
-
-    from coursework.marking.feedback import FeedbackExporter, Tidy, clean
+    from coursework.marking.feedback import FeedbackExporter, clean
 
     # formgrader shows what a learner has written, too: its template cleans no text, but calls this filter
     c.HTMLExporter.sanitize_html = True
     c.HTMLExporter.filters = {"strip_files_prefix": clean, "clean_html": clean}
     c.HTMLExporter.exclude_anchor_links = True
     c.GenerateFeedback.exporter_class = FeedbackExporter
-    c.GenerateFeedback.preprocessors = [GetGrades, Tidy, CSSHTMLHeaderPreprocessor]
+    c.GenerateFeedback.preprocessors = list(FeedbackExporter.PREPROCESSORS)
     c.FeedbackExporter.template_name = FeedbackExporter.TEMPLATE
-    c.FeedbackExporter.extra_template_basedirs = [
-        str(FeedbackExporter.FOLDER),
-        FeedbackExporter.search_path()[0],
-    ]
-    c.FeedbackExporter.extra_template_paths = FeedbackExporter.search_path()
+    c.FeedbackExporter.extra_template_basedirs = [str(FeedbackExporter.FOLDER)]

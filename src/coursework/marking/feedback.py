@@ -1,94 +1,77 @@
-"""The feedback page: what was checked and why it failed; no hidden test, no script, no network."""
+"""The feedback page: what was checked and why it failed, in one file that needs no network."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import bleach
+import jinja2
 from nbconvert.exporters import HTMLExporter
-from nbgrader import utils
-from nbgrader.preprocessors import NbGraderPreprocessor
-from traitlets import List
+from nbconvert.exporters.templateexporter import TemplateExporter
+from nbconvert.filters import Highlight2HTML
+from nbgrader.preprocessors import GetGrades
 
-HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
-BLOCKS = frozenset(
-    {"p", "br", "hr", "div", "pre", "table", "thead", "tbody", "tr", "th", "td", "details", "summary"}
-)
-TAGS = frozenset(bleach.ALLOWED_TAGS) | HEADINGS | BLOCKS | {"span", "sub", "sup", "del", "img"}
+from coursework.layout import TITLES, Assignment, NotFound
+from coursework.marking.cleaning import clean, inside
+from coursework.marking.tidy import Tidy
 
-
-def _allowed(tag: str, name: str, value: str) -> bool:
-    """Whether this attribute may stay. An attached picture is data; nothing else may be."""
-    data = value.strip().lower().startswith("data:")
-    if tag == "img" and name == "src":
-        return not data or value.startswith("data:image/png;base64,")
-    if tag == "a" and name == "href":
-        return not data
-    return (
-        name in {"a": ("title",), "img": ("alt",), "span": ("class",), "div": ("class",)}.get(tag, ())
-        or name == "id"
-    )
+__all__ = ["FeedbackExporter", "Tidy", "clean"]
 
 
-BEGIN, END = "BEGIN HIDDEN TESTS", "END HIDDEN TESTS"
+class Compiled(jinja2.BytecodeCache):
+    """Keeps compiled templates in memory: nbgrader makes an exporter a page, and compiling takes longest."""
 
+    kept: dict[str, bytes] = {}  # noqa: RUF012  # on purpose the same for all
 
-class Tidy(NbGraderPreprocessor):
-    """Takes the hidden tests out of a marked notebook, and all but type and message out of its tracebacks."""
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Called by jinja2."""
+        if bucket.key in self.kept:
+            bucket.bytecode_from_string(self.kept[bucket.key])
 
-    display_data_priority: Any = List([]).tag(config=True)  # nbconvert hands it to every step
-
-    def preprocess_cell(self, cell: Any, resources: Any, index: int) -> tuple[Any, Any]:
-        """Tidy one cell."""
-        if cell.cell_type == "code":
-            if utils.is_grade(cell):
-                cell.source = without_hidden(cell.source)
-            cell.outputs = [_tidy(output) for output in cell.outputs]
-        return cell, resources
-
-
-def without_hidden(source: str) -> str:
-    """The text of a test cell without its hidden regions; one that does not end goes to the cell's end."""
-    kept, hidden = [], False
-    for line in source.split("\n"):
-        if BEGIN in line:
-            hidden = True
-        if not hidden:
-            kept.append(line)
-        if END in line:
-            hidden = False
-    return "\n".join(kept).strip("\n")
-
-
-def _tidy(output: Any) -> Any:
-    if output.output_type == "error" and output.ename != "CheckFailed":
-        output.traceback = [f"{output.ename}: {output.evalue}"]
-    return output
-
-
-def clean(html: str) -> str:
-    """`html` with harmless tags only: what a learner has written must not run in a reader's browser."""
-    protocols = ["https", "http", "mailto", "data"]
-    return bleach.clean(str(html), tags=TAGS, attributes=_allowed, protocols=protocols, strip=True)
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Called by jinja2."""
+        self.kept[bucket.key] = bucket.bytecode_to_string()
 
 
 class FeedbackExporter(HTMLExporter):
     """nbconvert's HTML with this course's template; configured in `configuration.py`."""
 
     TEMPLATE = "feedback_template"
+    FOLDER = Path(__file__).parent
+    """The template's folder stands here."""
+
+    STYLE = FOLDER.parent / "page.css"
+
+    PREPROCESSORS = (GetGrades, Tidy)
 
     def default_filters(self) -> Iterator[tuple[str, Any]]:
-        """nbconvert's filters, with a cleaner that keeps headings, lists and tables."""
+        """nbconvert's filters, and a cleaner that keeps headings, lists and tables."""
         yield from super().default_filters()
         yield "clean_html", clean
+        yield "inside", inside
+        yield "heading", heading
 
-    FOLDER = Path(__file__).parent
-    """The template's folder stands here; it builds on nbgrader's."""
+    def _create_environment(self) -> jinja2.Environment:
+        environment = super()._create_environment()
+        environment.bytecode_cache = Compiled()
+        environment.globals["style"] = self.STYLE.read_text(encoding="utf-8")
+        return environment
 
-    @staticmethod
-    def search_path() -> list[str]:
-        """Where nbgrader keeps its own template, and the style sheet that both include."""
-        import nbgrader.server_extensions.formgrader as formgrader
+    def from_notebook_node(self, nb: Any, resources: Any = None, **kw: Any) -> Any:
+        """The page. What HTMLExporter adds to it, by parsing it once more, the template has already."""
+        self.register_filter("highlight_code", _highlighter())
+        return TemplateExporter.from_notebook_node(self, nb, self._init_resources(resources), **kw)
 
-        here = Path(formgrader.__file__).parent
-        return [str(here / "templates"), str(here / "static/node_modules/bootstrap/dist/css")]
+
+@functools.cache
+def _highlighter() -> Highlight2HTML:
+    return Highlight2HTML(pygments_lexer="ipython3")
+
+
+def heading(assignment: str) -> str:
+    """An assignment's name for a reader: "Lab 03: Retries"."""
+    try:
+        what = Assignment.of(assignment)
+    except NotFound:
+        return assignment
+    return f"{what.kind.capitalize()} {what.slug[:2]}: {TITLES.get(what.slug, what.slug[3:])}"
