@@ -1,6 +1,8 @@
 """nbgrader's own converters, called in this process for one assignment and one student at a time."""
 
+import functools
 import logging
+import os
 import sys
 import warnings
 from dataclasses import dataclass
@@ -19,6 +21,20 @@ class Done:
     log: str
 
 
+@functools.cache
+def _engine(process: int, url: str, options: tuple[tuple[str, Any], ...]) -> Any:
+    from sqlalchemy import create_engine
+
+    return create_engine(url, **dict(options))
+
+
+def keep_engines() -> None:
+    """Have nbgrader keep one engine a gradebook: a new one compiles every statement anew."""
+    import nbgrader.api
+
+    nbgrader.api.create_engine = lambda url, **options: _engine(os.getpid(), url, tuple(options.items()))
+
+
 class Nbgrader:
     """nbgrader on the course directory of `course`; `stock` leaves its configuration file aside.
 
@@ -30,6 +46,7 @@ class Nbgrader:
         from traitlets.config import Config, PyFileConfigLoader
 
         find_scripts()
+        keep_engines()
         self.config = Config()
         if not stock:
             loader = PyFileConfigLoader("nbgrader_config.py", path=str(course.solutions))
