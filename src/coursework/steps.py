@@ -181,9 +181,10 @@ def search(
 
     `events` is a list of possible events or a hypothesis strategy for one. With `crashes`, each schedule is
     also played once for every point at which a crash can fall. The same seed finds the same schedule.
+    Raises hypothesis' Flaky for a step that remembers something outside its state.
     """
     from hypothesis import HealthCheck, Phase, find, settings, strategies
-    from hypothesis.errors import NoSuchExample
+    from hypothesis.errors import Flaky, NoSuchExample
 
     one = strategies.sampled_from(events) if isinstance(events, list) else events
     visited = 0
@@ -214,7 +215,10 @@ def search(
         )
     except NoSuchExample:
         return None, visited
-    return failing(shortest), visited
+    run = failing(shortest)
+    if run is None:
+        raise Flaky("the shortest failing schedule does not fail when it is played again")
+    return run, visited
 
 
 def never_fails(expect: Expect, step: Step, *, name: str = "", judge: Judge, **how: Any) -> int:
@@ -222,8 +226,14 @@ def never_fails(expect: Expect, step: Step, *, name: str = "", judge: Judge, **h
 
     The keyword arguments are those of `search`. The seed comes from `name`, so that it stays the same.
     """
+    from hypothesis.errors import Flaky
+
     seed = how.pop("seed", zlib.crc32(name.encode()))
-    run, visited = search(step, judge=judge, seed=seed, **how)
+    try:
+        run, visited = search(step, judge=judge, seed=seed, **how)
+    except Flaky:
+        again = "the same schedule, played twice from the beginning, ended in two ways"
+        expect.true(False, again, "one way: all that your function remembers is in `state`")
     if run is None:
         return visited
     expect.picture(run)

@@ -143,6 +143,18 @@ def test_an_error_of_the_learners_is_shown_with_the_shortest_schedule():
     assert len(failure.pictures[0].entries) == 3
 
 
+def test_a_memory_outside_the_state_is_told():
+    calls = []
+
+    def forgetful(state, event):
+        calls.append(event)  # as a global would
+        return {"state": state, "actions": ["allow"] * (5 if len(calls) == 3 else 0)}
+
+    failure = failing(forgetful).failures[0]
+    assert "played twice from the beginning, ended in two ways" in failure.observed
+    assert "all that your function remembers is in `state`" in failure.expected
+
+
 def test_events_that_follow_for_ever_end():
     class Echo(Mailbox):
         def do(self, action):
