@@ -21,12 +21,15 @@ SANDBOX = "bubblewrap"
 """What learners' code is marked in (environment variable COURSE_SANDBOX): bubblewrap, landlock, or none."""
 
 
-def configure(c: Any, course_directory: Path, salt: str = DEFAULT_SALT, db_url: str = "") -> None:
+def configure(
+    c: Any, course_directory: Path, salt: str = DEFAULT_SALT, db_url: str = "", late: float = 0.0
+) -> None:
     """Fill nbgrader's configuration object `c` for the course directory `course_directory` (solutions/).
 
     `salt` makes the class's hidden inputs its own. It reaches the kernels through the environment, where
     COURSE_SALT may also be set directly. `db_url` is the gradebook's address (environment variable
     COURSE_DB_URL); by default it is the file gradebook.db, for which a writer waits 60 s.
+    `late` is the share of the points that each day begun after the due date costs: 0 nothing, 1 everything.
     """
     os.environ.setdefault("COURSE_SALT", salt)
     find_scripts()
@@ -40,6 +43,7 @@ def configure(c: Any, course_directory: Path, salt: str = DEFAULT_SALT, db_url: 
     _release(c, course_directory)
     _marking(c, timeout)
     _feedback(c)
+    _late(c, late)
 
     # course submit 03 writes ada_03-retries.zip with ada_lab.ipynb and ada_quiz.ipynb
     c.FileNameCollectorPlugin.named_regexp = r".*/(?P<student_id>[^/_]+)_(?P<file_id>[^/]+)$"
@@ -82,6 +86,15 @@ def _marking(c: Any, timeout: int) -> None:
     c.Execute.iopub_timeout = 20  # nbgrader's 4 s are short for a busy machine
     c.Execute.extra_arguments = ["--IPKernelApp.log_level=40"]  # errors only
     c.Execute.error_on_timeout = {"ename": "TooLong", "evalue": message, "traceback": [message]}
+
+
+def _late(c: Any, share: float) -> None:
+    from coursework.marking.late import LatePerDay
+
+    if not 0 <= share <= 1:
+        raise ValueError(f"late={share}: write the share of the points that a day costs, from 0 to 1")
+    c.AssignLatePenalties.plugin_class = LatePerDay
+    c.LatePerDay.share = share
 
 
 def _feedback(c: Any) -> None:

@@ -15,7 +15,12 @@ from coursework.marking.run import Result, failed_checks, students
 def collect(course: Course, assignments: Iterable[Assignment]) -> list[Result]:
     """The marks that the gradebook has, for everybody who has handed in one of the assignments."""
     app = Nbgrader(course)
-    return [Result(who, what, app.marks(what, who)) for what in assignments for who in students(course, what)]
+    found = []
+    for what in assignments:
+        for who in students(course, what):
+            marks = app.marks(what, who)
+            found.append(Result(who, what, marks, penalty=app.penalty(what, who) if marks else 0.0))
+    return found
 
 
 def tables(results: list[Result]) -> Iterator[Table]:
@@ -43,13 +48,15 @@ def by_student(results: list[Result]) -> dict[str, dict[str, Result]]:
 
 
 def as_csv(results: list[Result]) -> str:
-    """One line a student and test cell: student, assignment, cell, mark, most."""
+    """One line a student and test cell: student, assignment, cell, mark, most; the penalty is a line, too."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["student", "assignment", "cell", "mark", "most"])
     for result in results:
         for cell, (mark, most) in (result.marks or {}).items():
             writer.writerow([result.student, result.what.name, cell, f"{mark:g}", f"{most:g}"])
+        if result.penalty:
+            writer.writerow([result.student, result.what.name, "late", f"{-result.penalty:g}", "0"])
     return out.getvalue()
 
 

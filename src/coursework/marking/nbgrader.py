@@ -90,6 +90,17 @@ class Nbgrader:
                 grade.name: (grade.score, grade.max_score) for grade in sorted(grades, key=lambda g: g.name)
             }
 
+    def penalty(self, what: Assignment, student: str) -> float:
+        """The points that are taken off because the submission was late."""
+        from nbgrader.api import MissingEntry
+
+        with opened(self.coursedir) as gradebook:
+            try:
+                notebooks = gradebook.find_submission(what.name, student).notebooks
+            except MissingEntry:
+                return 0.0
+            return float(sum(notebook.late_submission_penalty or 0.0 for notebook in notebooks))
+
     def _run(self, converter: Any, what: Assignment, student: str) -> Done:
         from nbgrader.utils import capture_log
 

@@ -53,11 +53,13 @@ class Result:
     problems: list[str] = field(default_factory=list)
     before: bool = False
     """It had been marked in an earlier run."""
+    penalty: float = 0.0
+    """What is taken off the sum because it was late."""
 
     @property
     def mark(self) -> float | None:
-        """The sum of the marks."""
-        return None if self.marks is None else sum(mark for mark, _ in self.marks.values())
+        """The sum of the marks, less the penalty for lateness."""
+        return None if self.marks is None else sum(mark for mark, _ in self.marks.values()) - self.penalty
 
 
 def mark_one(job: Job) -> Result:
@@ -73,6 +75,7 @@ def mark_one(job: Job) -> Result:
             record.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(record.with_suffix(".lock"), timeout=PATIENCE):
                 _mark(job, app, record, result)
+            result.penalty = app.penalty(job.what, job.student) if result.marks is not None else 0.0
         except Timeout:
             result.problems.append("another `course mark` is at it and does not come to an end")
         except PermissionError as error:
