@@ -101,10 +101,10 @@ def test_what_went_wrong_has_a_name_and_a_mistake_in_the_code_is_raised(api):
 
 
 def test_a_timetable_is_kept_and_does_not_depend_on_the_answers():
-    seen = measuring.on_schedule(sleeper(0.001), rate=100, seconds=0.5)
-    assert seen.due == pytest.approx(np.arange(50) / 100)
+    seen = measuring.on_schedule(sleeper(0.001), rate=20, seconds=1)
+    assert seen.due == pytest.approx(np.arange(20) / 20)
     assert (seen.started >= seen.due - 1e-6).all()  # never early
-    assert np.median(seen.started - seen.due) < 0.005
+    assert np.median(seen.started - seen.due) < 0.03
 
 
 def test_with_a_seed_the_gaps_are_exponential_and_come_again():
@@ -137,17 +137,17 @@ def test_one_caller_omits_what_waited_for_it_and_many_do_not():
 def test_a_real_server_that_stalls(api):
     with rest_shop.connect(api) as shop:
         shop.get("warm")
-        api.behave(stall=0.5, after=0.3)
-        alone = measuring.on_schedule(shop.get, rate=100, seconds=1.2)
-        api.behave(stall=0.5, after=0.3)
-        crowd = measuring.on_schedule(shop.get, rate=100, seconds=1.2, together=80)
+        api.behave(stall=0.8, after=0.5)
+        alone = measuring.on_schedule(shop.get, rate=40, seconds=2)
+        api.behave(stall=0.8, after=0.5)
+        crowd = measuring.on_schedule(shop.get, rate=40, seconds=2, together=60)
         api.behave()
     for seen in (alone, crowd):
         assert seen.ok.all()
-        assert 0.4 < seen.corrected.p99 < 0.8  # what users feel: some came just as the stall began
+        assert 0.6 < seen.corrected.p99 < 2.0  # what users feel: some came just as the stall began
         assert seen.corrected.percentile(80) > 0.1
-    assert alone.latency.percentile(95) < 0.1  # what the one tester says
-    assert crowd.latency.percentile(95) > 0.3
+    assert alone.latency.percentile(95) < 0.3  # what the one tester says
+    assert crowd.latency.percentile(95) > 0.4
 
 
 # ---------------------------------------------------------------- the wire
