@@ -1,5 +1,6 @@
 """A class with an attacker at nearly every desk: none gets a point, and nobody else is touched."""
 
+import contextlib
 import json
 import os
 import pwd
@@ -19,9 +20,10 @@ import tiny
 from attacks import ATTACKS
 
 from coursework.layout import Course
-from coursework.marking import sandbox
+from coursework.marking import process, sandbox
 from coursework.marking.run import mark_class
 from coursework.marking.sandbox import NoSandbox, why_not
+from coursework.marking.warm import zygote
 
 HONEST = ("aa-honest", "mm-honest", "zz-honest")
 TIMEOUT = 3
@@ -72,9 +74,9 @@ def hand_in(course, names, port):
 def traces():
     """Processes and files that an attack would have left."""
     found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if any("ATTACK_" in word for word in process.info["cmdline"] or []):
-            found.append(str(process))
+    for each in psutil.process_iter(["cmdline"]):
+        if any("ATTACK_" in word for word in each.info["cmdline"] or []):
+            found.append(str(each))
     for place in (
         "/tmp",
         "/dev/shm",
@@ -186,7 +188,6 @@ def test_what_was_not_run_says_why(marked):
         "by-loop-that-catches-everything": "would not be interrupted",
         "by-loop": "a loop that never ends",
         "by-output-of-many": "output is cut here",
-        "by-memory-of-many": "of memory; 2048 MB are allowed",
     }.items():
         assert why in outputs(marked.course, student), student
 
@@ -254,6 +255,29 @@ for result in mark_class(Course(pathlib.Path(sys.argv[1])), tiny.LAB, workers=2)
             assert "LEAK" not in outputs(course, student), student
         assert traces() == []
         assert listener.calls == 0
+
+
+def kernel():
+    ours, theirs = socket.socketpair()
+    started = process.Kernel(zygote("bubblewrap", Path("/nowhere")), "learner", theirs)
+    return started, ours  # the line must stay: its end is the kernel's
+
+
+@bubblewrap
+@pytest.mark.parametrize(
+    ("limit", "most", "source", "why"),
+    [
+        ("MEMORY", 100 << 20, "kept = bytearray(b'x' * (300 << 20))", "MB of memory; 100 MB are allowed"),
+        ("PROCESSES", 5, "import os\nfor i in range(8): os.fork() or time.sleep(60)", "9 processes"),
+    ],
+)
+def test_what_grows_too_big_is_ended_with_the_reason(monkeypatch, limit, most, source, why):
+    monkeypatch.setattr(process, limit, most)
+    started, _line = kernel()
+    with pytest.raises(process.Ended, match=why):
+        started.ask({"run": f"import time\n{source}\ntime.sleep(60)"}, timeout=50)
+    with contextlib.suppress(psutil.NoSuchProcess):  # or it waits to be taken leave of
+        assert psutil.Process(started.pid).status() == psutil.STATUS_ZOMBIE
 
 
 # ---- without a sandbox
