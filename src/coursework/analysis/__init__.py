@@ -1,0 +1,1 @@
+"""What the marks of a class tell: hard questions, common mistakes, work that is alike, and gradebooks."""
