@@ -205,10 +205,21 @@ def report(
     csv: Annotated[
         bool, typer.Option("--csv", help="As comma-separated values, one line a test cell.")
     ] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Write a page: marks, wrong answers by name, hard parts, work that is alike."),
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option(help="Fill the marks into a copy of this gradebook of Canvas or Moodle.")
+    ] = None,
+    alike: Annotated[
+        bool, typer.Option("--alike", help="List pairs of labs that are alike. It proves nothing.")
+    ] = False,
 ) -> None:
-    """Show the marks of the class.
+    """Show the marks of the class, and what they tell.
 
-    Examples: `course report 03` · `course report --csv > marks.csv`
+    Examples: `course report 03` · `course report --csv > marks.csv` · `course report 03 --page class.html` ·
+    `course report 03 --into canvas.csv`
     """
     from coursework import report as reporting
 
@@ -219,8 +230,23 @@ def report(
     results = reporting.collect(course, whats)
     if csv:
         sys.stdout.write(reporting.as_csv(results))
-    else:
+        return
+    if not results:
+        raise NotFound(f"Nobody has handed in: there is nothing in {course.solutions / 'submitted'}.")
+    if page:
+        reporting.write_page(course, results, page)
+        console.print(f"page: {page}", soft_wrap=True, markup=False)
+    if into:
+        filled, path = reporting.fill_in(course, results, into)
+        for note in filled.notes:
+            console.print(f"note: {note}", style="yellow", markup=False)
+        console.print(f"{filled.written} marks are in {path}", soft_wrap=True, markup=False)
+    if alike:
+        for line in reporting.alike(course, results):
+            console.print(line, markup=False)
+    if not (page or into or alike):
         console.print(*reporting.tables(results), sep="\n")
+        console.print(*reporting.mistakes(course, results), sep="\n", markup=False)
 
 
 @command(rich_help_panel="Instructors")
