@@ -240,7 +240,8 @@ def report(
         filled, path = reporting.fill_in(course, results, into)
         for note in filled.notes:
             console.print(f"note: {note}", style="yellow", markup=False)
-        console.print(f"{filled.written} marks are in {path}", soft_wrap=True, markup=False)
+        marks = "1 mark" if filled.written == 1 else f"{filled.written} marks"
+        console.print(f"{marks} written to {path}", soft_wrap=True, markup=False)
     if alike:
         for line in reporting.alike(course, results):
             console.print(line, markup=False)
