@@ -2,6 +2,8 @@
 
 import random
 import re
+import subprocess
+import sys
 
 import nbformat
 import numpy
@@ -241,12 +243,15 @@ def test_the_command_writes_page_and_gradebook(course, monkeypatch, tmp_path):
     tiny.submit(course, tiny.QUIZ, "ada", tiny.edit(tiny.quiz(), answer_1='answer_1 = "a"'))
     list(mark_class(course, tiny.QUIZ))
     given = tmp_path / "book.csv"
-    given.write_text("Student,ID,SIS Login ID,Section,Quiz 99 (7)\nAda,1,ada@x.example,1,\n")
+    given.write_text("Student,ID,SIS Login ID,Section,Quiz 99 (7)\nAda,1,ada.l@x.example,1,\n")
+    assert "ada: nobody in the file" in run("--into", str(given))[1]
+    nbgrader = [sys.executable, "-m", "nbgrader", "db", "student", "add", "ada", "--email=ada.l@x.example"]
+    subprocess.run(nbgrader, cwd=course.root, check=True, capture_output=True)
     status, said = run("--page", str(tmp_path / "class.html"), "--into", str(given), "--alike")
     assert status == 0, said
     assert "1 mark written to" in said
     assert "proves nothing" in said
-    assert (tmp_path / "book-filled.csv").read_text().endswith("Ada,1,ada@x.example,1,2.00\n")
+    assert (tmp_path / "book-filled.csv").read_text().endswith("Ada,1,ada.l@x.example,1,2.00\n")
     assert given.read_text().endswith("1,\n"), "the given file stays"
     assert "Marks of the class" in (tmp_path / "class.html").read_text()
     assert "1 × question 1: a" in run()[1]
