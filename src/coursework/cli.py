@@ -140,6 +140,9 @@ def mark(
     workers: Annotated[
         int, typer.Option(help="How many submissions are marked at a time.", show_default="one a core")
     ] = 0,
+    scheduler: Annotated[
+        str, typer.Option(help="Run labs on the workers of a Dask cluster: tcp://ADDRESS:PORT.")
+    ] = "",
     browser: Annotated[bool, typer.Option(help="With --mine: open the feedback page.")] = True,
 ) -> None:
     """Mark your own work (--mine), or the submissions of a class in solutions/submitted/.
@@ -167,7 +170,7 @@ def mark(
     if take:
         for what in whats:
             _collect(course, what, take)
-    results = _mark_class(course, whats, student, again, sandbox, workers)
+    results = _mark_class(course, whats, student, again, sandbox, workers, scheduler)
     _show(course, results)
 
 
@@ -339,6 +342,7 @@ def _mark_class(
     again: bool,
     sandbox: str,
     workers: int = 0,
+    scheduler: str = "",
 ) -> list[Any]:
     from coursework.marking.gradebook import CannotGoOn
     from coursework.marking.run import mark_class, students
@@ -355,7 +359,8 @@ def _mark_class(
         with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
             bar = progress.add_task("marking", total=todo)
             for what in whats:
-                for result in mark_class(course, what, student, again, sandbox=sandbox, workers=workers):
+                how: Any = {"sandbox": sandbox, "workers": workers, "scheduler": scheduler}
+                for result in mark_class(course, what, student, again, **how):
                     results.append(result)
                     name = f"{what.name}: {result.student}"
                     progress.update(bar, advance=1, description=name, refresh=True)
