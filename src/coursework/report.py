@@ -22,9 +22,10 @@ def collect(course: Course, assignments: Iterable[Assignment]) -> list[Result]:
     app = Nbgrader(course)
     found = []
     for what in assignments:
+        marked = app.class_marks(what)
         for who in students(course, what):
-            marks = app.marks(what, who)
-            found.append(Result(who, what, marks, penalty=app.penalty(what, who) if marks else 0.0))
+            marks, penalty = marked.get(who, (None, 0.0))
+            found.append(Result(who, what, marks, penalty=penalty))
     return found
 
 

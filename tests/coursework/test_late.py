@@ -75,3 +75,17 @@ def test_a_share_that_is_none_is_told(course):
     config.write_text(re.sub(r'salt="interplay"', 'salt="interplay", late=10', config.read_text()))
     with pytest.raises(ValueError, match="share of the points"):
         Nbgrader(course)
+
+
+def test_the_marks_of_all_are_those_of_each(course):
+    late_class(course, ", late=0.25")
+    tiny.submit(course, tiny.QUIZ, "new", tiny.quiz())
+    app = Nbgrader(course)
+    each = {who: (app.marks(tiny.QUIZ, who), app.penalty(tiny.QUIZ, who)) for who in ("ada", "bob")}
+    assert app.class_marks(tiny.QUIZ) == each
+    assert app.class_marks(tiny.LAB) == {}
+    assert {r.student: r.mark for r in report.collect(course, [tiny.QUIZ])} == {
+        "ada": 3,
+        "bob": 1.5,
+        "new": None,
+    }
