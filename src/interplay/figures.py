@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from .arguments import refuse
 from .experiment import Interval
 from .run import Run
-from .trace import HEDGE, MESSAGE_KINDS, OK, OPEN, STATUSES
+from .trace import MESSAGE_KINDS, OK, OPEN, STATUSES
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = (
     "#0072B2",
@@ -165,11 +165,10 @@ def spacetime(run: Run, request: int, start: float | None = None, end: float | N
 def _nobody_waits(run: Run, spans: Sequence[tuple]) -> dict[int, float]:
     """For each span of one request, by its number, the time from which nobody waits for it; inf if always.
 
-    The user is gone, the caller's own work has ended, or the next attempt has come (but a hedge is one more,
-    and not instead); and so for everything below it.
+    The user is gone, the caller's own work has ended, or the next attempt has come (a hedge has its
+    attempt's number, and is one more, not the next); and so for everything below it.
     """
-    hedged = {(m[3], m[5]) for m in run.trace.messages if m[4] == HEDGE and m[6] == spans[0][0]}
-    again = {(s[2], s[3], s[8] - 1): s[4] for s in spans if (s[3], s[8]) not in hedged}
+    again = {(s[2], s[3], s[8] - 1): s[4] for s in reversed(spans)}
     user = next((r[2] for r in run.trace.requests if r[0] == spans[0][0]), math.nan)
     ended = {s[1]: s[6] for s in spans}
     over: dict[int, float] = {}

@@ -112,7 +112,7 @@ def test_work_for_nobody_has_a_look_of_its_own():
 def test_a_retry_makes_the_attempt_before_it_work_for_nobody_but_a_hedge_does_not():
     again = waterfall(deadline=0.5, retry=Retry(2))
     assert hatched(again)[1] == 1.5
-    assert hatched(waterfall(hedge=Hedge(0.5)))[1] == 0
+    assert hatched(waterfall(hedge=Hedge(0.5))) == [0, 0, 0.5]  # the loser, from the winner's answer on
     assert hatched(waterfall(deadline=0.5, cancel=True)) == [0, 0]
 
 
