@@ -1,6 +1,7 @@
 """The command `course`: what a learner and an instructor do with the course."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -69,7 +70,8 @@ def open(
 
 @command(rich_help_panel="Learners")
 def check(unit: Unit) -> None:
-    """Run the visible checks on your lab, and see which questions of your quiz are answered.
+    """Run the visible checks on your lab, and see which questions of your quiz are answered in a form that
+    can be marked.
 
     Works on your copy in work/. The marking has more checks than these.
 
@@ -84,7 +86,8 @@ def check(unit: Unit) -> None:
             checked = learner.check_lab(course, what)
             for grade_id, message in checked.failed.items():
                 console.rule(grade_id, align="left")
-                sys.stdout.write(f"{message}\n")
+                coloured = console.color_system is not None and not console.no_color
+                sys.stdout.write((message if coloured else re.sub(r"\x1b\[[0-9;]*m", "", message)) + "\n")
             good &= not checked.failed
             passed = f"{checked.passed} of {checked.total} test cells"
             words = "visible checks passed" if not checked.failed else "visible checks: not all passed"
