@@ -196,19 +196,18 @@ def test_a_copy_with_other_names_and_layout_is_found_and_short_right_answers_are
 
 
 def test_words_that_only_two_have_are_shown(course):
-    (pair,) = hand_in(
-        course, a=LONG.replace("total", "zwiebel"), b=LONG.replace("total", "zwiebel"), c="pass"
-    )
+    both, third = LONG.replace("total", "zwiebel"), "def double(x):\n    step = 2\n    return step * x"
+    (pair,) = hand_in(course, a=both, b=both, c=third)
     assert "zwiebel" in pair.names
     assert "# my own funny way" in pair.names
-    assert "double" not in pair.names
+    assert "double" not in pair.names, "the released text has it"
+    assert "step" not in pair.names, "a third has it"
 
 
 def test_what_the_released_text_gives_does_not_count(course):
-    for notebook in [course.released(tiny.LAB)]:
-        given = nbformat.read(notebook, as_version=4)
-        given.cells.insert(0, nbformat.v4.new_code_cell(LONG))
-        nbformat.write(given, notebook)
+    given = nbformat.read(course.released(tiny.LAB), as_version=4)
+    given.cells.insert(0, nbformat.v4.new_code_cell(LONG))
+    nbformat.write(given, course.released(tiny.LAB))
     assert hand_in(course, a=LONG, b=COPIED) == []
 
 
