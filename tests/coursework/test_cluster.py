@@ -9,7 +9,7 @@ import time
 
 import pytest
 import tiny
-from test_never_lost import hand_in
+from test_never_lost import hand_in, written
 
 from coursework.layout import Course
 from coursework.marking.gradebook import CannotGoOn
@@ -68,14 +68,14 @@ def marked(results):
 def test_two_workers_one_of_them_killed_half_way(course, scheduler, tmp_path):
     for student in ("ada", "bob", "eve", "kim"):
         hand_in(course, student, {"bob": "def double(x): return 6", "eve": ENDLESS}.get(student, SLOW))
-    wanted = marked(mark_class(course, tiny.LAB))
+    wanted = marked(mark_class(course, tiny.LAB)), written(course)
     with worker(scheduler, tmp_path) as first, worker(scheduler, tmp_path):
         wait_for(scheduler, 2)
         run = mark_class(course, tiny.LAB, again=True, scheduler=scheduler)  # it knows of two workers
         results = [next(run)]
         first.kill()
         results += run
-    assert marked(results) == wanted
+    assert (marked(results), written(course)) == wanted  # the pages show the class's hidden inputs
 
 
 def wait_for(scheduler, workers):
