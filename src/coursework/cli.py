@@ -131,7 +131,9 @@ def mark(
         str | None,
         typer.Argument(help="The unit: 03, 03-retries or lab-03-retries; by default all.", metavar="[UNIT]"),
     ] = None,
-    mine: Annotated[bool, typer.Option("--mine", help="Mark your own copy, hidden tests included.")] = False,
+    mine: Annotated[
+        bool, typer.Option("--mine", help="Mark your own copy, with the hidden tests of the solutions.")
+    ] = False,
     student: Annotated[str | None, typer.Option(help="Mark only this student.")] = None,
     again: Annotated[bool, typer.Option(help="Mark also what is marked already.")] = False,
     take: Annotated[

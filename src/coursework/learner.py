@@ -101,7 +101,12 @@ def mark_mine(course: Course, slug: str) -> list[tuple[Result, Path]]:
     Works in a temporary copy of the course directory; the pages are kept in work/<slug>/feedback/.
     """
     if not course.solutions.is_dir():
-        raise NotFound("This copy of the course has no solutions to mark by: `course submit` hands it in.")
+        number = slug.partition("-")[0]
+        raise NotFound(
+            f"This copy of the course has no solutions to mark by. `course check {number}` runs the checks "
+            f"that are here, and `course submit {number}` packs your work for whoever marks it. "
+            "A clone of the whole course has the solutions."
+        )
     marked = []
     with tempfile.TemporaryDirectory(prefix="course-mark-") as folder:
         there = Course(Path(folder))

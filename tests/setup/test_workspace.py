@@ -111,6 +111,19 @@ def test_a_layout_that_the_learner_made_is_kept(course):
     assert '"mine"' in layout.read_text()
 
 
+def test_white_figures_are_softened_on_a_dark_page(course, monkeypatch):
+    for name in ("PATH", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.chdir(course)
+    given = []
+    monkeypatch.setattr("jupyterlab.labapp.LabApp.launch_instance", given.extend)
+    workspace.open_course(course)
+    assert "--LabApp.custom_css=True" in given
+    rule = (course / ".course" / "jupyter" / "custom" / "custom.css").read_text()
+    assert '[data-jp-theme-light="false"]' in rule
+    assert "img { filter: brightness(" in rule
+
+
 # ---- JupyterLab itself
 
 
