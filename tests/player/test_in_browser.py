@@ -638,6 +638,47 @@ def test_narrow_pages_hide_nothing(open_notebook, width):
             assert apart_x or apart_y
 
 
+ROW = """from interplay import *
+from interplay.player import *
+def row(work=0.05):
+    shop, names = Simulation(seed=1), ["a", "b", "c", "d"]
+    for name, after in zip(names, [*names[1:], None]):
+        calls = (lambda call, after=after: ask[after].call(call)) if after else None
+        shop.service(name, workers=4, time=Constant(work), calls=calls)
+    ask = {name: shop.client(name, caller=caller) for caller, name in zip(["web", *names], names)}
+    shop.users(ask["a"].call, rate=20)
+    return shop
+Player(row, until=10, layout=%s)"""
+TO_AND_FRO = {"web": (0, 0), "a": (1, 0), "b": (2, 0), "c": (2, 1), "d": (1, 1)}
+
+
+@pytest.mark.parametrize(("width", "layout", "lines"), [(1060, {}, 2), (800, {}, 3), (1400, TO_AND_FRO, 2)])
+def test_a_long_row_is_folded_and_every_word_stays_inside(open_notebook, width, layout, lines):
+    view = View(open_notebook("row.ipynb", [ROW % layout], width=width))
+    boxes = [card.bounding_box() for card in view.root.locator(".ip-card").all()]
+    middles = {round((box["y"] + box["height"] / 2) / 20) for box in boxes}
+    assert len(boxes) == 5
+    assert len(middles) == lines
+    stage = view.root.locator(".ip-row").bounding_box()
+    for note in view.root.locator(".ip-note").all():
+        box = note.bounding_box()
+        assert stage["x"] <= box["x"]
+        assert box["x"] + box["width"] <= stage["x"] + stage["width"]
+
+
+def test_compared_runs_play_and_chart_are_on_one_screen(open_notebook):
+    view = View(open_notebook("player.ipynb", [CELL], width=1400, height=900))
+    before = view.data("number")
+    view.root.get_by_label("Compare with").select_option("no retries")
+    view.answered(before)
+    one, other = [row.bounding_box() for row in view.root.locator(".ip-row").all()]
+    assert one["y"] == other["y"]
+    chart, seen = (
+        view.page.locator(w).first.bounding_box() for w in (".ip-chart", ".jp-WindowedPanel-outer")
+    )
+    assert chart["y"] + chart["height"] - one["y"] < seen["height"]
+
+
 # -- beside the widget ------------------------------------------------------------------------------
 
 

@@ -129,7 +129,7 @@ class Stage {
       const bent = Math.abs(tall ? to[0] - from[0] : to[1] - from[1]) > 20;
       const { x, y } = spotOn(this.lanes.get(a * 256 + b), bent ? 0.74 : 0.5);
       note.classList.toggle("ip-beside", tall);
-      const left = tall && !upright && x > this.area.clientWidth / 2; // so that it stays within the frame
+      const left = tall && x > this.area.clientWidth / 2 + 20; // so that it stays within the frame
       note.style.transform = tall ? `translate(${Math.round(x + (left ? -22 : 22))}px, ${Math.round(y)}px) translate(${left ? -100 : 0}%, -50%)` : `translate(${Math.round(x)}px, ${Math.round(y - (bent ? 24 : 20))}px) translate(-50%, -100%)`;
     });
   }
