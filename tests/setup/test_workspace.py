@@ -1,5 +1,6 @@
 """`course open`: a learner's copies are kept, and JupyterLab opens at the start page, locally."""
 
+import contextlib
 import json
 import os
 import re
@@ -199,7 +200,11 @@ def test_another_port_is_taken_when_one_is_taken_and_the_address_is_printed(open
 def test_it_listens_on_this_machine_only(opened):
     family = [psutil.Process(opened.process.pid)]
     family += family[0].children(recursive=True)
-    listening = [c.laddr.ip for p in family for c in p.net_connections() if c.status == psutil.CONN_LISTEN]
+    listening = []
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended since it was listed
+            found = process.net_connections()
+            listening += [c.laddr.ip for c in found if c.status == psutil.CONN_LISTEN]
     assert set(listening) == {"127.0.0.1"}
 
 
