@@ -11,6 +11,7 @@ spans      (request, span, parent, node, arrived, started, ended, status, attemp
 requests   (request, start, end, status, attempts): what a user saw; `end` is nan while it is open
 states     (time, node, gauge, value): `value` holds until the next row of that node and gauge
 markers    (time, label, node): what was done to the shop, in words; node -1 means the whole shop
+names      (message, name): what a message between processes is called, by its row and a word of `words`
 =========  ==========================================================================================
 """
 
@@ -37,23 +38,27 @@ MESSAGE_KINDS = (
     "cancel",
 )
 STATUSES = ("ok", "timeout", "error", "rejected", "open")
-GAUGES = ("busy", "queue", "up", "breaker", "tokens")
+GAUGES = ("busy", "queue", "up", "breaker", "tokens", "leased", "dead")
 
-REQUEST, RETRY, REPLY, ERROR_REPLY, REJECTION = range(5)
+REQUEST, RETRY, REPLY, ERROR_REPLY, REJECTION, EVENT, COMPENSATION, DEAD_LETTER = range(8)
 HEDGE, CANCEL = 8, 9
 CALLS = (REQUEST, RETRY, HEDGE)
 OK, TIMEOUT, ERROR, REJECTED, OPEN = range(5)
-BUSY, QUEUE, UP, BREAKER, TOKENS = range(5)
+BUSY, QUEUE, UP, BREAKER, TOKENS, LEASED, DEAD = range(7)
 
 # Column names and types, as the rows are kept. Times are doubles here, and floats in the browser.
 MESSAGE = "sent:d arrives:d source:B target:B kind:B attempt:H request:I"
 SPAN = "request:I span:I parent:I node:B arrived:d started:d ended:d status:B attempt:H"
 USER_REQUEST = "request:I start:d end:d status:B attempts:H"
 STATE = "time:d node:B gauge:B value:d"
+NAME = "message:I name:H"
 
 
 class Node(NamedTuple):
-    """A part of the shop. `kind` is "users" or "service"; `workers` is None for users."""
+    """A part of the shop. `kind` is "users", "service", "process", "queue", "topic" or "log".
+
+    `workers` is None where there are none.
+    """
 
     name: str
     kind: str
@@ -110,6 +115,8 @@ class Trace:
         self.spans = Table(SPAN)
         self.requests = Table(USER_REQUEST)
         self.states = Table(STATE)
+        self.names = Table(NAME)
+        self.words: dict[str, int] = {}
         self.watched = record == "everything"  # or messages and states stay empty
         self.markers: list[tuple[float, str, int]] = []
         self.until = 0.0
@@ -120,6 +127,15 @@ class Trace:
             if node.name == name:
                 return i
         raise KeyError(f"There is no node {name!r}; there are {', '.join(n.name for n in self.nodes)}.")
+
+    def name_message(self, name: str) -> None:
+        """Call the message that is sent next by this name."""
+        self.names.append((len(self.messages), self.words.setdefault(name, len(self.words))))
+
+    def message_names(self) -> dict[int, str]:
+        """The names of the messages that have one, by their row."""
+        words = list(self.words)
+        return {message: words[name] for message, name in self.names}
 
     def in_flight(self, t: float) -> int:
         """How many messages are between two nodes at time `t` (lost ones do not count)."""
@@ -144,7 +160,7 @@ class Trace:
 
     def compact(self) -> None:
         """Pack all rows so far; a long run does so from time to time."""
-        for table in (self.messages, self.spans, self.requests, self.states):
+        for table in (self.messages, self.spans, self.requests, self.states, self.names):
             table.compact()
 
     def digest(self) -> str:
