@@ -28,6 +28,7 @@ Step = Callable[[Any, Any], Answer]
 KIND = {name: i for i, name in enumerate(MESSAGE_KINDS)}
 STATUS = {name: i for i, name in enumerate(STATUSES)}
 SHAPE = 'a dict {"state": ..., "actions": [...]}'
+STARTED = {"kind": "started"}
 
 
 class Envelope:
@@ -117,7 +118,7 @@ class Process(Part):
 
     def _started(self, event: Any) -> None:
         if event._value == self.life and not self.crashed:
-            self.receive(Envelope(self, "send", {"kind": "started"}))
+            self.receive(Envelope(self, "send", STARTED))
 
     def receive(self, envelope: Envelope) -> None:
         """An event arrives: handle it, or let it wait. A process that has crashed does not get it."""
@@ -140,7 +141,7 @@ class Process(Part):
         envelope.started = now
         envelope.span = span = self._next_span()
         self._working[span] = envelope
-        duration = self._time()
+        duration = 0.0 if envelope.message is STARTED else self._time()
         for factor in self.slowness:
             duration *= factor
         After(self.env, duration, self._handle, envelope)
@@ -195,7 +196,8 @@ class Process(Part):
             After(self.env, action["after"], self._timed, (self.life, timed))
         elif kind == "reply":
             number = envelope.number if action["request"] is None else action["request"]
-            self.sim.messages.answer(self.node, number, action["status"])
+            if number:
+                self.sim.messages.answer(self.node, number, action["status"])
         elif kind == "call":
             self._call(envelope, action)
         else:
