@@ -25,7 +25,7 @@ def send(to: str, message: Event, kind: str = "event") -> Action:
 
 
 def put(to: str, message: Event, **options: Any) -> Action:
-    """Send a message to a queue, with the options `delay` (s), `priority`, and `confirm`.
+    """Send a message with options: to a queue `delay` (s) and `priority`, to a topic or a log a `key`.
 
     With `confirm=tag`, {"kind": "confirmed", "tag": tag} comes back when the broker has it.
     """
@@ -63,6 +63,23 @@ def nack(delivery: Event, *, requeue: bool = True, delay: float = 0.0) -> Action
         "receipt": delivery["receipt"],
         "requeue": requeue,
         "delay": delay,
+    }
+
+
+def extend(delivery: Event, seconds: float) -> Action:
+    """Renew the lease of this delivery: it is to run for `seconds` from when the queue hears of it."""
+    return {"do": "extend", "to": delivery["queue"], "receipt": delivery["receipt"], "seconds": seconds}
+
+
+def commit_offset(records: Event) -> Action:
+    """Tell the log that the group has handled this partition up to the end of these records."""
+    return {
+        "do": "offset",
+        "to": records["log"],
+        "group": records["group"],
+        "partition": records["partition"],
+        "offset": records["next"],
+        "generation": records["generation"],
     }
 
 

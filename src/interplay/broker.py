@@ -29,10 +29,10 @@ class Broker(Part):
 
     {"kind": "delivery", "queue": name, "receipt": r, "id": i, "deliveries": n, "body": message}
 
-    and answer with the actions `ack` or `nack`. Dead letters go on to the queue `dead_letters`, if any. When
-    a consumer's connection breaks, its deliveries are ready again at once where leases have no end, as in
-    RabbitMQ, and otherwise when they run out, as in SQS. What a broker holds is on disk; while it is down it
-    takes nothing in.
+    and answer with the actions `ack` or `nack`; `extend` renews a lease. Dead letters go on to the queue
+    `dead_letters`, if any. When a consumer's connection breaks, its deliveries are ready again at once where
+    leases have no end, as in RabbitMQ, and otherwise when they run out, as in SQS. What a broker holds is on
+    disk; while it is down it takes nothing in.
     """
 
     def __init__(self, sim: Simulation, name: str, queue: MessageQueue, dead_letters: str | None) -> None:
@@ -81,8 +81,11 @@ class Broker(Part):
         elif envelope.verb == "nack":
             self._let_go(message["receipt"])
             queue.nack(message["receipt"], now, requeue=message["requeue"], delay=message["delay"])
+        elif envelope.verb == "extend":
+            queue.extend(message["receipt"], message["seconds"], now)
         else:
-            refuse(f"an action for {self.name}", envelope.verb, '"send", "ack" or "nack": it is a queue')
+            allowed = '"send", "ack", "nack" or "extend": it is a queue'
+            refuse(f"an action for {self.name}", envelope.verb, allowed)
         self._serve()
 
     def _confirm(self, envelope: Envelope, tag: Any) -> None:

@@ -39,7 +39,7 @@ class Envelope:
     span: int  # of the work that it causes
 
     __slots__ = (
-        "arrived", "attempt", "extra", "message", "number", "options", "parent", "source", "span", "started",
+        "arrived", "attempt", "done", "extra", "message", "number", "options", "parent", "source", "span", "started",
         "target", "verb",
     )  # fmt: skip
 
@@ -57,6 +57,7 @@ class Envelope:
         self.number, self.parent, self.source, self.attempt = number, parent, source, attempt
         self.extra, self.arrived, self.span = 0.0, math.nan, 0
         self.options: Any = None  # for a broker
+        self.done: Callable[[Envelope, int], None] | None = None  # is told when the work has ended, and how
 
     def reached(self, _: Any) -> None:
         """It is there."""
@@ -226,6 +227,8 @@ class Process(Part):
         now = self.env._now
         del self._working[envelope.span]
         self._end(envelope, now, status)
+        if envelope.done is not None:
+            envelope.done(envelope, status)
         if self.waiting and not self.holding:
             following = self.waiting.popleft()
             if self._watched:

@@ -64,7 +64,7 @@ class MessageQueue:
         self.counts: Counter[str] = Counter()  # "deliveries", "redelivered", "late"
         self._ready: list[tuple[float, int, _Message]] = []
         self._delayed: list[tuple[float, int, _Message]] = []
-        self._leases: list[tuple[float, int, _Message]] = []
+        self._leases: list[tuple[float, int, _Message, int]] = []  # (until, order, message, receipt)
         self._leased: dict[int, _Message] = {}  # by receipt, also those that have run out
         self._open = 0
         self.ran_out: list[int] = []  # receipts of leases that ended by themselves; the host empties it
@@ -114,7 +114,7 @@ class MessageQueue:
             self._leased[receipt] = message
             self._open += 1
             if message.until < math.inf:
-                heapq.heappush(self._leases, (message.until, receipt, message))
+                heapq.heappush(self._leases, (message.until, self._order(), message, receipt))
             self.counts["deliveries"] += 1
             self.counts["redelivered"] += message.deliveries > 1
             return Delivery(receipt, message.id, message.body, message.deliveries)
@@ -156,11 +156,21 @@ class MessageQueue:
             message.receipt = GONE
         return True
 
+    def extend(self, receipt: int, seconds: float, now: float) -> bool:
+        """Renew a lease: it ends in `seconds` from now. False when it has run out, or there is none."""
+        self.advance(now)
+        message = self._leased.get(receipt)
+        if message is None or message.receipt != receipt:
+            return False
+        message.until = now + number("seconds", seconds, above=0)
+        heapq.heappush(self._leases, (message.until, self._order(), message, receipt))
+        return True
+
     def advance(self, now: float) -> None:
         """Leases that have run out come back, and what was delayed becomes ready."""
         while self._leases and self._leases[0][0] <= now:
-            _, receipt, message = heapq.heappop(self._leases)
-            if message.receipt == receipt:
+            until, _, message, receipt = heapq.heappop(self._leases)
+            if message.receipt == receipt and message.until == until:  # or it was given back, or renewed
                 self._open -= 1
                 self.ran_out.append(receipt)
                 if self.late == "ignored":
@@ -171,7 +181,10 @@ class MessageQueue:
 
     def due(self) -> float:
         """When the next lease runs out or the next delay ends; inf when there is none."""
-        while self._leases and self._leases[0][2].receipt != self._leases[0][1]:
+        while self._leases:
+            until, _, message, receipt = self._leases[0]
+            if message.receipt == receipt and message.until == until:
+                break
             heapq.heappop(self._leases)
         heads = (heap[0][0] for heap in (self._leases, self._delayed) if heap)
         return min(heads, default=math.inf)
