@@ -19,9 +19,13 @@ def step(state: Any, *actions: Action | None) -> Answer:
     return {"state": state, "actions": [action for action in actions if action is not None]}
 
 
-def send(to: str, message: Event, kind: str = "event") -> Action:
-    """Send a message to a process, a queue, a topic or a log. `kind` is how the trace shows it."""
-    return {"do": "send", "to": to, "message": message, "as": kind}
+def send(to: str, message: Event, kind: str = "event", request: int | None = None) -> Action:
+    """Send a message to a process, a queue, a topic or a log. `kind` is how the trace shows it.
+
+    It belongs to the request that is being handled, or to the one with the number `request`: what a process
+    sends after a crash would belong to nobody.
+    """
+    return {"do": "send", "to": to, "message": message, "as": kind, "request": request}
 
 
 def put(to: str, message: Event, **options: Any) -> Action:

@@ -202,7 +202,9 @@ class Process(Part):
         elif kind == "call":
             self._call(envelope, action)
         else:
-            self.sim.messages.carry(self.node, envelope.number, envelope.span, action)
+            number = action.get("request") or envelope.number
+            parent = envelope.span if number == envelope.number else 0
+            self.sim.messages.carry(self.node, number, parent, action)
 
     def _timed(self, event: Any) -> None:
         life, envelope = event._value
