@@ -284,3 +284,18 @@ def smallest_ejectable(factor: float = 1.9) -> int:
 def ejectable_share(factor: float = 1.9) -> float:
     """The share of dead hosts below which each of them is an outlier: 1 / (1 + factor**2)."""
     return 1 / (1 + number("factor", factor, least=0) ** 2)
+
+
+def poll_lag(every: float) -> float:
+    """Mean wait (s) for a relay that looks every so many seconds, when the moments are unrelated."""
+    return number("every", every, above=0) / 2
+
+
+def batch_wait(size: int, rate: float) -> float:
+    """Mean wait (s) of one of `size` events that leave together, when they come at `rate` a second."""
+    return (whole("size", size, least=1) - 1) / (2 * number("rate", rate, above=0))
+
+
+def replay_length(every: int) -> float:
+    """Mean number of events to replay with a snapshot every so many, when each version is as likely."""
+    return (whole("every", every, least=1) - 1) / 2
