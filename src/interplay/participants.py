@@ -1,8 +1,8 @@
 """Participants of a business transaction: each has its own database, and does what it is told once.
 
-A piece of work is a function `work(stored, order)` of the participant's database and the order. It returns the
-writes, or None when it has to refuse. Here are those of the shop: stock, money and parcels, none of which may
-be lost or invented.
+A piece of work is a function `work(stored, order)` of the participant's database and the order. It returns
+the writes, or None when it has to refuse. Here are those of the shop: stock, money and parcels, none of which
+may be lost or invented.
 """
 
 from __future__ import annotations
