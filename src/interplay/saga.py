@@ -4,8 +4,8 @@ Each task is a local transaction. When one is refused, those that are done are u
 compensations. What stands between the start and the end is the log, and the log is all there is to know.
 
 Source: H. Garcia-Molina, K. Salem, Sagas (SIGMOD 1987); C. Richardson, Microservices Patterns (2018), for the
-pivot, retriable tasks and the semantic lock. A saga whose plan travels along in the message is a routing slip;
-one whose participants all reserve first, and then all confirm, is called TCC (try, confirm, cancel).
+pivot, retriable tasks and the semantic lock. When the plan travels along in the message, that is a routing
+slip; when all participants reserve first and then all confirm, it is called TCC (try, confirm, cancel).
 """
 
 from __future__ import annotations
