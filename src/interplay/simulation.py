@@ -18,11 +18,14 @@ from .call import Call, Reply, Request
 from .client import Client
 from .faults import FAULTS
 from .journey import drive
+from .log import PartitionedLog
+from .log_broker import LogBroker
 from .messages import Messages
 from .network import Network
 from .part import Part
 from .points import Points
 from .process import Process, Step
+from .pubsub import Topic
 from .queue import MessageQueue
 from .queueing import Fifo
 from .replicas import Replicas
@@ -95,6 +98,18 @@ class Simulation:
         self.parts[name] = broker = Broker(self, name, MessageQueue(**policy), dead_letters)
         return broker
 
+    def topic(self, name: str) -> Topic:
+        """Add a topic, which sends copies to its subscribers; see Topic."""
+        self.admit(name)
+        self.parts[name] = topic = Topic(self, name)
+        return topic
+
+    def log(self, name: str, *, partitions: int = 1, retention: float = math.inf) -> LogBroker:
+        """Add a log with consumer groups; see LogBroker, and PartitionedLog for the arguments."""
+        self.admit(name)
+        self.parts[name] = log = LogBroker(self, name, PartitionedLog(partitions, retention=retention))
+        return log
+
     @property
     def services(self) -> dict[str, Service]:
         """The services, by name."""
@@ -107,13 +122,17 @@ class Simulation:
         if len(self.trace.nodes) > 255:
             refuse("name", name, "one of at most 256 nodes")
 
-    def post(self, request: Request, to: Part | str, message: Any, kind: str = "event") -> None:
+    def post(
+        self, request: Request, to: Part | str, message: Any, kind: str = "event", **options: Any
+    ) -> None:
         """Send a message on behalf of a request, from the users or the service that handles the call.
 
-        Nobody waits for an answer.
+        Nobody waits for an answer. The `options` are those of `put`: delay, priority, key.
         """
         source = request.service.node if isinstance(request, Call) else 0
-        self.messages.post(source, request, to if isinstance(to, str) else to.name, message, kind)
+        to = to if isinstance(to, str) else to.name
+        action = {"do": "send", "to": to, "message": message, "as": kind, "options": options}
+        self.messages.carry(source, request.number, request.span, action)
 
     def ask(
         self, request: Request, to: Part | str, message: Any, *, deadline: float | None = None
