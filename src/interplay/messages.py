@@ -26,6 +26,7 @@ class Messages:
         self.sim, self.env = sim, sim.env
         self._asked: dict[int, PendingReply] = {}
         self._links: set[tuple[int, int]] = set()
+        self._watched, self._send = sim.trace.watched, sim.network.send
 
     def post(
         self, source: int, request: Request, to: str, message: Any, kind: str = "event", verb: str = "send"
@@ -50,17 +51,19 @@ class Messages:
 
     def transmit(self, source: int, target: int, kind: int, envelope: Envelope) -> None:
         """Hand an envelope to the network, and note its name for figures."""
-        sim = self.sim
-        if sim.trace.watched:
-            link = (source, target)
-            if link not in self._links:
-                self._links.add(link)
-                if link not in sim.trace.links:
-                    sim.trace.links.append(link)
-            message = envelope.message
-            name = message.get("kind") if isinstance(message, dict) and envelope.verb == "send" else None
-            sim.trace.name_message(name or envelope.verb)
-        sim.network.send(source, target, kind, envelope, envelope.reached)  # type: ignore[arg-type]
+        if self._watched:
+            self._note(source, target, envelope)
+        self._send(source, target, kind, envelope, envelope.reached)  # type: ignore[arg-type]
+
+    def _note(self, source: int, target: int, envelope: Envelope) -> None:
+        trace, link = self.sim.trace, (source, target)
+        if link not in self._links:
+            self._links.add(link)
+            if link not in trace.links:
+                trace.links.append(link)
+        message = envelope.message
+        name = message.get("kind") if isinstance(message, dict) and envelope.verb == "send" else None
+        trace.name_message(name or envelope.verb)
 
     def ask(
         self, request: Request, to: str, message: Any, deadline: float | None = None

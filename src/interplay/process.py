@@ -101,6 +101,7 @@ class Process(Part):
         self._working: dict[int, Envelope] = {}
         self._time = sim.streams.draws(f"{name} service time", time or Constant(0))
         self._luck = sim.streams.generator(f"{name} errors").random
+        self._carry = sim.messages.carry
         self._wake()
         After(self.env, 0, self._started, self.life)
 
@@ -166,6 +167,12 @@ class Process(Part):
     def _carry_out(self, envelope: Envelope, actions: list[Action], done: int) -> None:
         """Carry out the actions that are left. Before each, and after the last, lies a point."""
         points = self.sim.points
+        if points is None and not self.pause:
+            for action in actions:
+                self._do(envelope, action)
+            if envelope.span in self._working:
+                self._finish(envelope, OK)
+            return
         for i in range(done, len(actions)):
             action = actions[i]
             times = 1 if points is None else points.reach(self, envelope, i, action)
@@ -188,7 +195,10 @@ class Process(Part):
 
     def _do(self, envelope: Envelope, action: Action) -> None:
         kind = action["do"]
-        if kind == "commit":
+        if kind == "send":
+            number = action.get("request") or envelope.number
+            self._carry(self.node, number, envelope.span if number == envelope.number else 0, action)
+        elif kind == "commit":
             write(self.stored, action["writes"])
         elif kind == "timer":
             timed = Envelope(
@@ -202,9 +212,7 @@ class Process(Part):
         elif kind == "call":
             self._call(envelope, action)
         else:
-            number = action.get("request") or envelope.number
-            parent = envelope.span if number == envelope.number else 0
-            self.sim.messages.carry(self.node, number, parent, action)
+            self._carry(self.node, envelope.number, envelope.span, action)
 
     def _timed(self, event: Any) -> None:
         life, envelope = event._value

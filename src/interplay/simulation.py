@@ -10,7 +10,7 @@ from typing import Any
 
 import simpy
 
-from . import faults
+from . import after, faults
 from .after import After
 from .arguments import number, one_of, refuse
 from .broker import Broker
@@ -290,10 +290,10 @@ class Simulation:
                 "This simulation has already run. Build a new one: the same seed gives the same run."
             )
         if progress is None:
-            self.env.run(until=until)
+            after.run(self.env, until)
         else:
             for i in range(1, slices + 1):
-                self.env.run(until=until * i / slices)
+                after.run(self.env, until * i / slices)
                 if not progress(i / slices):
                     break
         return self.end()
