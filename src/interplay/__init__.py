@@ -10,11 +10,17 @@ from .bulkhead import Bulkhead
 from .call import Reply, Request
 from .circuit_breaker import CircuitBreaker, ConsecutiveFailures, FailureRate
 from .client import Client
+from .consumer_group import ConsumerGroup, assign
+from .consumers import consumer, fate, long_consumer, reader
 from .hedging import Hedge
+from .log import PartitionedLog, partition_of
 from .outlier import OutlierDetector
+from .pubsub import key_matches, matches
+from .queue import MessageQueue
 from .queueing import AdaptiveLifo, ControlledDelay, Fifo, Lifo, Priority
 from .rate_limit import LeakyBucket, TokenBucket
 from .replicas import Replicas
+from .request_reply import requester, responder
 from .retry import (
     DecorrelatedJitter,
     EqualJitter,
@@ -42,6 +48,7 @@ __all__ = [
     "ConcurrencyLimit",
     "ConsecutiveFailures",
     "Constant",
+    "ConsumerGroup",
     "ControlledDelay",
     "DecorrelatedJitter",
     "EqualJitter",
@@ -57,7 +64,9 @@ __all__ = [
     "LeastRequest",
     "Lifo",
     "LogNormal",
+    "MessageQueue",
     "OutlierDetector",
+    "PartitionedLog",
     "Priority",
     "Replicas",
     "Reply",
@@ -73,4 +82,14 @@ __all__ = [
     "Trace",
     "TwoChoices",
     "Uniform",
+    "assign",
+    "consumer",
+    "fate",
+    "key_matches",
+    "long_consumer",
+    "matches",
+    "partition_of",
+    "reader",
+    "requester",
+    "responder",
 ]

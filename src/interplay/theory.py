@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from .arguments import number, refuse, whole
+from .arguments import number, one_of, refuse, whole
 
 
 def _stable(rate: float, capacity: float) -> float:
@@ -299,3 +299,38 @@ def batch_wait(size: int, rate: float) -> float:
 def replay_length(every: int) -> float:
     """Mean number of events to replay with a snapshot every so many, when each version is as likely."""
     return (whole("every", every, least=1) - 1) / 2
+
+
+def drain_time(backlog: float, rate: float, service_rate: float) -> float:
+    """How long (s) consumers of this rate need for a backlog, while `rate` more arrive: backlog / (μ - λ)."""
+    _stable(rate, service_rate)
+    return number("backlog", backlog, least=0) / (service_rate - rate)
+
+
+def deliveries(visibility: float, service_rate: float, late: str = "ignored") -> float:
+    """Mean deliveries of a message whose work is exponential, leased for `visibility` seconds, V.
+
+    Late acknowledgements "ignored": each delivery counts by itself, 1 / (1 - e**(-μV)). "honoured": whichever
+    consumer is done first ends it, Σ e**(-μV n (n + 1) / 2). Consumers are always free.
+    """
+    one = math.exp(-number("service_rate", service_rate, above=0) * number("visibility", visibility, above=0))
+    if one_of("late", late, ("ignored", "honoured")) == "ignored":
+        return 1 / (1 - one)
+    total, n = 0.0, 0
+    while (term := one ** (n * (n + 1) / 2)) > 1e-12:
+        total, n = total + term, n + 1
+    return total
+
+
+def group_speedup(partitions: int, consumers: int) -> float:
+    """How many times faster than one a consumer group reads a log to its end: P / ⌈P / C⌉.
+
+    The partitions hold equally much, each has one reader, and the one with most of them is the last.
+    """
+    return partitions / -(-whole("partitions", partitions, least=1) // whole("consumers", consumers, least=1))
+
+
+def empty_partitions(partitions: int, keys: int) -> float:
+    """Mean number of partitions that get none of so many keys: P (1 - 1/P)**k."""
+    p = whole("partitions", partitions, least=1)
+    return p * (1 - 1 / p) ** whole("keys", keys, least=0)
