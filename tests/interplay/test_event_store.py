@@ -221,6 +221,17 @@ def test_a_view_is_stale_until_the_news_are_there():
     assert seen == {0.1: None, 0.3: 5}  # the answer came at .002, the view at .202
 
 
+def test_a_view_that_was_down_catches_up_at_once():
+    shop = Simulation(seed=1, delay=Constant(0.001))
+    books = shop.process("books", command_side(EventStore(apply, 0), decide, publish="view"))
+    view = shop.process("view", projection(totals, books.stored, every=100.0), time=Constant(0.01))
+    shop.fault("crash", "view", start=0.5, end=10.0)
+    for i in range(5):
+        shop.env.process(command_at(shop, 1.0 + i, "alice", "paid in", 1))
+    shop.run(until=10.1)
+    assert view.stored["money"] == {"all": 5}
+
+
 def look(shop, when, view, seen):
     yield shop.env.timeout(when)
     seen[when] = view.stored.get("money", {}).get("all")

@@ -181,6 +181,7 @@ def test_the_inbox_forgets_what_is_older_than_the_window_a_few_at_a_time():
         ("inbox", "new", None),
     ]
     assert writes[-1] == ("inbox", "new", 100.0)
+    assert ("inbox", 0, None) not in remember({0: 60.0}, "new", 100.0, window=50)
 
 
 def test_a_window_that_is_shorter_than_the_redelivery_sends_twice():

@@ -6,6 +6,7 @@ from interplay import ArgumentError, Client, Constant, Simulation
 from interplay.actions import ack, call, commit, nack, put, reply, send, step, timer
 from interplay.points import Points
 from interplay.search import play, search
+from interplay.trace import ERROR, OK
 
 
 def counter(state, event):
@@ -55,6 +56,17 @@ def test_a_crash_loses_the_memory_and_keeps_what_was_committed():
     assert orders.state == {"seen": 0, "stored": orders.stored}
 
 
+def test_a_crash_loses_what_was_in_work_and_what_waited():
+    shop = shop_of(counter, memory={"seen": 0}, time=Constant(0.5))
+    for _ in range(3):
+        shop.arrive(place(shop))
+    shop.fault("crash", "orders", start=0.6, end=0.7)
+    run = shop.run(until=5)
+    assert shop.parts["orders"].stored == {"orders": {"all": 1}}
+    assert run.ok == 1
+    assert [row[7] for row in run.trace.spans] == [OK, ERROR]  # the third had not begun
+
+
 def test_a_process_that_is_down_gets_nothing_and_one_that_is_held_lets_it_wait():
     for kind, ok in (("crash", 0), ("outage", 1)):
         shop = shop_of(counter, memory={"seen": 0})
@@ -78,11 +90,11 @@ def test_timers_end_with_the_process_and_a_start_is_told():
 
     seen = []
     shop = shop_of(ticking, memory={"events": []})
-    shop.fault("crash", "orders", start=2.5, end=3.2)
+    shop.fault("crash", "orders", start=2.5, end=2.7)
     shop.env.process(look(shop, 2.4, seen))
     shop.run(until=5)
     assert seen == [("started", 0), ("tick", 1), ("tick", 2)]
-    assert shop.parts["orders"].state["events"] == [("started", 3.2), ("tick", 4.2)]
+    assert shop.parts["orders"].state["events"] == [("started", 2.7), ("tick", 3.7), ("tick", 4.7)]
 
 
 def look(shop, when, seen):
