@@ -60,7 +60,7 @@ def ours(seed: int, record: str = "spans") -> tuple[int, int, float]:
 
 
 def simpys(seed: int, patient: bool = True) -> tuple[int, int, float]:
-    """The same as a practised SimPy user writes it: a process an order, a Resource a service, `|` to be patient.
+    """As a practised SimPy user writes it: a process an order, a Resource a service, `|` for patience.
 
     It has what makes a saga safe: a log, commands that are sent again, participants that do each work once.
     """

@@ -334,3 +334,35 @@ def empty_partitions(partitions: int, keys: int) -> float:
     """Mean number of partitions that get none of so many keys: P (1 - 1/P)**k."""
     p = whole("partitions", partitions, least=1)
     return p * (1 - 1 / p) ** whole("keys", keys, least=0)
+
+
+def compensations(success: float, tasks: int) -> float:
+    """Mean number of tasks that a saga undoes, when each is done with this probability: Σ k p**k (1 - p).
+
+    k tasks are done before the first that is refused, and all of them are undone.
+    """
+    p = number("success", success, least=0, most=1)
+    return sum(k * p**k * (1 - p) for k in range(whole("tasks", tasks, least=1)))
+
+
+def blocked_share(window: float, mttf: float) -> float:
+    """Share of two-phase commits whose coordinator crashes in the window of doubt: 1 - e**(-w / MTTF).
+
+    Participants are in doubt for `window` seconds. The coordinator crashes at random, every `mttf` seconds.
+    """
+    return 1 - math.exp(-number("window", window, least=0) / number("mttf", mttf, above=0))
+
+
+def hot_row_throughput(hold: float) -> float:
+    """The most transactions a second that can change one row, when each keeps it locked for `hold` seconds."""
+    return 1 / number("hold", hold, above=0)
+
+
+def two_phase_hold(delay: float, participants: int, mean: float = 0.0) -> float:
+    """How long (s) a hot row stays locked: the vote and the decision travel, and the slowest one votes last.
+
+    2 delay + mean (1 + 1/2 + … + 1/n): all rows are hot, and each participant takes an exponential time with
+    this `mean` until it votes. Derived; see max_of_exponentials.
+    """
+    slowest = max_of_exponentials(participants, mean) if mean else 0.0
+    return 2 * number("delay", delay, least=0) + slowest
