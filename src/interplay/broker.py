@@ -101,6 +101,8 @@ class Broker(Part):
 
     def _serve(self) -> None:
         """Deliver what is ready to the consumers that have room, in turn."""
+        if not self.healthy:
+            return
         now, queue = self.env._now, self.queue
         queue.advance(now)
         if queue.ran_out or self._overdue:
@@ -169,18 +171,20 @@ class Broker(Part):
 
     def _ring(self, _: Any) -> None:
         self._alarm = math.inf
-        if self.healthy:
-            self._serve()
+        self._serve()
 
     def lost(self, process: Process) -> None:
         """The connection to this consumer is broken."""
         for consumer in self.consumers:
             if consumer.process is process:
-                for receipt in list(consumer.held):
-                    self._let_go(receipt)
-                    if self.queue.visibility == math.inf:
-                        self.queue.nack(receipt, self.env._now)
-                self._serve()
+                self._disconnect(consumer)
+        self._serve()
+
+    def _disconnect(self, consumer: Subscription) -> None:
+        for receipt in list(consumer.held):
+            self._let_go(receipt)
+            if self.queue.visibility == math.inf:
+                self.queue.nack(receipt, self.env._now)
 
     def back(self, process: Process) -> None:
         """This consumer is there again."""
@@ -188,7 +192,10 @@ class Broker(Part):
             self._serve()
 
     def restart(self) -> None:
-        """It is back, with all that it held."""
+        """It is back, with all that it held, and connections are made anew."""
+        if self.queue.visibility == math.inf:
+            for consumer in self.consumers:
+                self._disconnect(consumer)
         self._serve()
 
     resume = restart

@@ -107,6 +107,7 @@ class MessageQueue:
             message = heapq.heappop(self._ready)[2]
             if message.expires <= now:
                 self.dead.append((message.body, "ttl"))
+                message.receipt = GONE
                 continue
             message.receipt = receipt = self._receipts()
             message.deliveries += 1
