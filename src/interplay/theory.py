@@ -354,7 +354,7 @@ def blocked_share(window: float, mttf: float) -> float:
 
 
 def hot_row_throughput(hold: float) -> float:
-    """The most transactions a second that can change one row, when each keeps it locked for `hold` seconds."""
+    """The most transactions a second that can change one row, when each locks it for `hold` seconds."""
     return 1 / number("hold", hold, above=0)
 
 
