@@ -62,8 +62,11 @@ class Messages:
             if link not in trace.links:
                 trace.links.append(link)
         message = envelope.message
-        name = message.get("kind") if isinstance(message, dict) and envelope.verb == "send" else None
-        trace.name_message(name or envelope.verb)
+        name = envelope.verb
+        if name == "send" and isinstance(message, dict):
+            body = message.get("body")  # of a delivery
+            name = (body.get("kind") if isinstance(body, dict) else None) or message.get("kind") or name
+        trace.name_message(name)
 
     def ask(
         self, request: Request, to: str, message: Any, deadline: float | None = None

@@ -6,6 +6,7 @@ event. `{12: "crash"}` ends the process at the twelfth.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,8 @@ class Points:
         event = envelope.message.get("kind", "")
         self.places.add((process.name, event, place, "end" if action is None else _name(action)))
         kind = self.faults.get(point)
+        if action is not None and action["do"] == "commit" and kind != "crash":
+            self._record(process, _written(action["writes"]), fault=False)
         if kind is None or process.crashed:
             return 1
         if kind == "crash":
@@ -66,6 +69,11 @@ class Points:
     def _note(self, process: Process, words: str) -> None:
         self.happened.append(words)
         process.sim.trace.markers.append((process.env.now, words, process.node))
+        self._record(process, words, fault=True)
+
+    def _record(self, process: Process, words: str, *, fault: bool) -> None:
+        trace = process.trace
+        trace.notes.append((process.env.now, len(trace.messages), process.node, words, fault))
 
 
 _WORDS = {"lose": "lost", "twice": "sent twice", "late": "late"}
@@ -75,3 +83,18 @@ def _name(action: Mapping[str, Any]) -> str:
     message = action.get("message")
     kind = message.get("kind") if isinstance(message, dict) else None
     return f"{action['do']} {kind}" if kind else action["do"]
+
+
+def _written(writes: Any) -> str:
+    """A commit in a few words: what was written to which table, the first two of them."""
+    said = []
+    for table, key, value in writes:
+        row = "a row" if key is None else f"without {key}" if value is None else f"{key} = {_brief(value)}"
+        said.append(textwrap.shorten(f"{table}: {row}", 36, placeholder=" …"))
+    return f"writes {', '.join(said[:2])}" + (" …" if len(said) > 2 else "")
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("kind", "{…}"))
+    return f"{value:g}" if isinstance(value, float) else str(value)
