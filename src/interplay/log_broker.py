@@ -187,6 +187,7 @@ class LogBroker(Part):
         process = member.process
         event = {"kind": kind, "log": self.name, "group": member.group.name, **rest}
         member.sent = envelope = Envelope(process, "send", event, number, span, self.node)
+        envelope.news = kind != "records"
         member.sent_at = self.env._now
         envelope.done = lambda _, status: self._done(member, envelope, status)
         self.sim.messages.transmit(self.node, process.node, EVENT, envelope)

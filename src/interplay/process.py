@@ -39,7 +39,7 @@ class Envelope:
     span: int  # of the work that it causes
 
     __slots__ = (
-        "arrived", "attempt", "done", "extra", "message", "number", "options", "parent", "source", "span",
+        "arrived", "attempt", "done", "extra", "message", "news", "number", "options", "parent", "source", "span",
         "started", "target", "verb",
     )  # fmt: skip
 
@@ -57,6 +57,7 @@ class Envelope:
         self.number, self.parent, self.source, self.attempt = number, parent, source, attempt
         self.extra, self.arrived, self.span = 0.0, math.nan, 0
         self.options: Any = None  # for a broker
+        self.news = False  # of the process itself, such as that it has started: takes no time
         self.done: Callable[[Envelope, int], None] | None = None  # is told when the work has ended, and how
 
     def reached(self, _: Any) -> None:
@@ -120,7 +121,9 @@ class Process(Part):
 
     def _started(self, event: Any) -> None:
         if event._value == self.life and not self.crashed:
-            self.receive(Envelope(self, "send", STARTED))
+            envelope = Envelope(self, "send", STARTED)
+            envelope.news = True
+            self.receive(envelope)
 
     def receive(self, envelope: Envelope) -> None:
         """An event arrives: handle it, or let it wait. A process that has crashed does not get it."""
@@ -143,7 +146,7 @@ class Process(Part):
         envelope.started = now
         envelope.span = span = self._next_span()
         self._working[span] = envelope
-        duration = 0.0 if envelope.message is STARTED else self._time()
+        duration = 0.0 if envelope.news else self._time()
         for factor in self.slowness:
             duration *= factor
         After(self.env, duration, self._handle, envelope)
