@@ -34,17 +34,17 @@ BUY = (
 ENDINGS = {"order shipped": "ok", "out of stock": "rejected", "stock released": "rejected"}
 
 
-def publish(reactions: Sequence[Reaction], happened: str, event: Event, listener: str) -> list[Action]:
-    """Tell the services that react to what happened; with nothing to react to, the `listener` at the end."""
-    heard_by = [r.service for r in reactions if r.on == happened] or [listener]
+def publish(reactions: Sequence[Reaction], happened: str, event: Event, initiator: str) -> list[Action]:
+    """Tell the services that react to what happened; with nothing to react to, the `initiator`."""
+    heard_by = [r.service for r in reactions if r.on == happened] or [initiator]
     undoing = happened in {r.on for r in reactions if r.work in UNDOES}
     kind = "compensation" if undoing else "event"
     message = {"kind": happened, "order": event["order"], "request": event.get("request")}
     return [send(service, message, kind, event.get("request")) for service in heard_by]
 
 
-def dancer(
-    service: str, work: Mapping[str, Work], reactions: Sequence[Reaction] = BUY, listener: str = "orders"
+def reactor(
+    service: str, work: Mapping[str, Work], reactions: Sequence[Reaction] = BUY, initiator: str = "orders"
 ) -> Callable[[Any, Event], Answer]:
     """A STEP for this service: does its `work` once, and says what came of it each time that it is asked."""
     mine = {r.on: r for r in reactions if r.service == service}
@@ -55,13 +55,13 @@ def dancer(
             return step(state)
         done, writes = once(work, UNDOES, state["stored"], reaction.work, event["order"])
         happened = reaction.then if done else reaction.otherwise
-        said = publish(reactions, happened, event, listener) if happened else []
+        said = publish(reactions, happened, event, initiator) if happened else []
         return step(state, commit(*writes) if writes else None, *said)
 
     return react
 
 
-def starter(
+def initiator(
     reactions: Sequence[Reaction] = BUY,
     endings: Mapping[str, str] = ENDINGS,
     *,

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from .actions import Action, Answer, Event, commit, reply, send, step, timer
 from .arguments import number, refuse
 
+EARLY = 1e-9  # s; a timer is as exact as the sum of two floats
 Log = Sequence[tuple[str, bool]]  # (command, whether it was done), oldest first
 
 
@@ -144,7 +145,7 @@ class Orchestrator:
         following = self._commands(row)
         if following:
             since[number] = now
-            return step(state, commit(*writes), *following, self._watch(state))
+            return step(state, commit(*writes), *following, self._watch(state, self.patience))
         since.pop(number, None)
         if self.lock is not None:
             writes.append(("locks", self.lock(row["order"]), None))
@@ -157,17 +158,18 @@ class Orchestrator:
             late = [number for number, row in sagas.items() if next_commands(self.plan, row["log"])]
         else:
             state["watching"] = False
-            late = [number for number, sent in since.items() if sent + self.patience <= now]
+            late = [number for number, sent in since.items() if sent + self.patience <= now + EARLY]
         since.update(dict.fromkeys(late, now))
         commands = [command for number in late for command in self._commands(sagas[number])]
-        return step(state, *commands, self._watch(state) if since else None)
+        next_late = min(since.values(), default=now) + self.patience
+        return step(state, *commands, self._watch(state, next_late - now) if since else None)
 
-    def _watch(self, state: Any) -> Action | None:
+    def _watch(self, state: Any, after: float) -> Action | None:
         """A timer to look again, unless there is one."""
         if state.get("watching"):
             return None
         state["watching"] = True
-        return timer(self.patience, {"kind": "look again"})
+        return timer(after, {"kind": "look again"})
 
     def _commands(self, row: Any) -> list[Action]:
         return [
