@@ -29,8 +29,9 @@ class Member:
         """It knows of no partition, and nothing is under way to it."""
         self.positions: dict[int, int] = {}  # by partition: the offset to be read next
         self.since: dict[int, int] = {}  # by partition: the generation that it was told
-        self.sent: Envelope | None = None
+        self.sent: Envelope | None = None  # what it was sent last, until it polls again
         self.sent_at = 0.0
+        self.finished = False  # with that
         self.news = True  # whether its partitions may have changed
         self.turn = 0
 
@@ -62,6 +63,7 @@ class LogBroker(Part):
         super().__init__(sim, name, "log")
         self.log = log
         self.groups: dict[str, Group] = {}
+        self._delay = sim.network._delay
         self.skipped = 0  # records that were forgotten before a group had read them
         sim.brokers.append(self)
 
@@ -156,7 +158,11 @@ class LogBroker(Part):
                 return
             member.news = False
             owned = group.owned(member.name)
-            fresh = {p: group.committed.get(p, 0) for p in sorted(owned) if member.since.get(p) != owned[p]}
+            fresh = {
+                p: self._left(p, group.committed.get(p, 0))
+                for p in sorted(owned)
+                if member.since.get(p) != owned[p]
+            }
             member.since = owned
             member.positions = {p: member.positions[p] for p in owned if p not in fresh} | fresh
             if fresh:
@@ -173,7 +179,6 @@ class LogBroker(Part):
             records = log.read(partition, positions[partition], member.batch)
             if records:
                 member.turn = (i + 1) % len(partitions)
-                self.skipped += records[0].offset - positions[partition]
                 positions[partition] = records[-1].offset + 1
                 number, span, _ = records[0].message
                 bodies = [{"offset": r.offset, "key": r.key, "body": r.message[2]} for r in records]
@@ -182,6 +187,12 @@ class LogBroker(Part):
                     offset=records[0].offset, next=positions[partition], records=bodies,
                 )  # fmt: skip
                 return
+
+    def _left(self, partition: int, offset: int) -> int:
+        """This offset, or the oldest that is left: what lies between is lost to the group."""
+        start = self.log.start(partition)
+        self.skipped += max(0, start - offset)
+        return max(start, offset)
 
     def _hand(self, member: Member, kind: str, number: int = 0, span: int = 0, **rest: Any) -> None:
         process = member.process
@@ -199,14 +210,22 @@ class LogBroker(Part):
         if status != OK:
             envelope.arrived = math.nan  # as if it had been lost
             return
-        member.sent, group = None, member.group
-        if envelope.message["kind"] == "revoked":
+        member.finished = True
+        After(self.env, self._delay(), lambda _: member.sent is envelope and self._polled(member))
+
+    def _polled(self, member: Member) -> None:
+        """A member's poll arrives, from a member that has nothing to do."""
+        if not self._reaches(member):
+            return
+        group, last = member.group, member.sent
+        member.sent, member.finished = None, False
+        if not group.poll(member.name, self.env._now):
+            self._join(member)
+        elif last is not None and last.message["kind"] == "revoked":
             group.gave_up(member.name)
             self._settle(group)
-        elif group.poll(member.name, self.env._now):
+        else:
             self._next(member)
-        elif self._reaches(member):
-            self._join(member)
 
     def _join(self, member: Member) -> None:
         member.forget()
@@ -222,22 +241,21 @@ class LogBroker(Part):
         """The heartbeats of a group's members arrive, or do not."""
         group, now = event._value, self.env._now
         After(self.env, group.session / 3, self._beat, group)
-        self.log.expire(now)
+        if self.log.expire(now):
+            for readers in self.groups.values():
+                for member in readers.processes.values():
+                    member.positions = {p: self._left(p, o) for p, o in member.positions.items()}
         for member in group.processes.values():
             if not self.healthy:
                 group.heartbeat(member.name, now)  # it cannot tell who is there
                 continue
-            lost = member.sent is not None and math.isnan(member.sent.arrived) and member.sent_at < now
             if not self._reaches(member):
                 continue
-            if not group.heartbeat(member.name, now):
-                if member.sent is None or lost:
-                    self._join(member)
-            elif member.sent is None:
-                group.poll(member.name, now)
-                self._next(member)
-            elif lost:
-                self._again(member, member.sent)
+            known = group.heartbeat(member.name, now)
+            if member.sent is None or member.finished:
+                self._polled(member)
+            elif math.isnan(member.sent.arrived) and member.sent_at <= now - group.session / 3 + 1e-9:
+                self._again(member, member.sent) if known else self._join(member)
         if group.advance(now):
             self._settle(group)
 

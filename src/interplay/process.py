@@ -39,8 +39,8 @@ class Envelope:
     span: int  # of the work that it causes
 
     __slots__ = (
-        "arrived", "attempt", "done", "extra", "message", "news", "number", "options", "parent", "source", "span",
-        "started", "target", "verb",
+        "arrived", "attempt", "done", "extra", "message", "news", "number", "options", "parent", "source",
+        "span", "started", "target", "verb",
     )  # fmt: skip
 
     def __init__(
