@@ -11,10 +11,11 @@ from .call import Reply, Request
 from .circuit_breaker import CircuitBreaker, ConsecutiveFailures, FailureRate
 from .client import Client
 from .consumer_group import ConsumerGroup, assign
-from .consumers import consumer, fate, long_consumer, reader
+from .consumers import consumer, fate, long_consumer
 from .hedging import Hedge
 from .log import PartitionedLog, partition_of
 from .outlier import OutlierDetector
+from .participants import participant
 from .pubsub import key_matches, matches
 from .queue import MessageQueue
 from .queueing import AdaptiveLifo, ControlledDelay, Fifo, Lifo, Priority
@@ -31,12 +32,15 @@ from .retry import (
     Retry,
     RetryBudget,
 )
+from .retry_topic import reader
 from .run import Run
+from .saga import Orchestrator, Task
 from .service import Service
 from .simulation import Simulation
 from .streams import Constant, Exponential, LogNormal, Streams, Uniform
 from .throttle import AdaptiveThrottle, ConcurrencyLimit
 from .trace import Trace
+from .two_phase_commit import Coordinator, Voter
 
 __all__ = [
     "AdaptiveLifo",
@@ -50,6 +54,7 @@ __all__ = [
     "Constant",
     "ConsumerGroup",
     "ControlledDelay",
+    "Coordinator",
     "DecorrelatedJitter",
     "EqualJitter",
     "Exponential",
@@ -65,6 +70,7 @@ __all__ = [
     "Lifo",
     "LogNormal",
     "MessageQueue",
+    "Orchestrator",
     "OutlierDetector",
     "PartitionedLog",
     "Priority",
@@ -78,16 +84,19 @@ __all__ = [
     "Service",
     "Simulation",
     "Streams",
+    "Task",
     "TokenBucket",
     "Trace",
     "TwoChoices",
     "Uniform",
+    "Voter",
     "assign",
     "consumer",
     "fate",
     "key_matches",
     "long_consumer",
     "matches",
+    "participant",
     "partition_of",
     "reader",
     "requester",
