@@ -129,7 +129,10 @@ class ConsumerGroup:
         self._hand_out()
 
     def commit(self, member: str, generation: int, partition: int, offset: int) -> bool:
-        """Note that all before this offset is handled, if it comes from the owner of today."""
+        """Note that all before this offset is handled, if it comes from the owner of today.
+
+        A late one can set the offset back, as in Kafka: what follows is read again after a rebalance.
+        """
         if partition not in range(self.partitions):
             refuse("partition", partition, f"one of 0 to {self.partitions - 1}")
         if self.owners.get(partition) != member or self.since[partition] != generation:

@@ -19,13 +19,10 @@ from .actions import (
     ack,
     call,
     commit,
-    commit_offset,
     extend,
     nack,
-    put,
     step,
     timer,
-    write,
 )
 from .arguments import number, whole
 from .retry import ExponentialBackoff
@@ -65,36 +62,9 @@ def consumer(handle: Handle, *, limit: int = 5, base: float = 1.0, cap: float = 
             return step(state, nack(event, requeue=False))
         if writes is None:
             return step(state, _refusal(event, limit, base, cap))
-        return step(state, _commit(writes), ack(event))
+        return step(state, commit_all(writes), ack(event))
 
     return consume
-
-
-def reader(handle: Handle, retries: str) -> Step:
-    """A STEP for a log: it commits the effects of a batch, and then how far it is.
-
-    What fails, or is invalid, goes to the queue `retries`, where a `consumer` tries again and gives up in the
-    end. So one bad record does not hold up its partition; the price is its place in the order.
-    """
-
-    def read(state: Any, event: Event) -> Answer:
-        if event["kind"] != "records":
-            return step(state)
-        stored, writes, failed = state["stored"], [], []
-        if len(event["records"]) > 1:  # each is to see what those before it will have done
-            stored = {table: rows.copy() for table, rows in stored.items()}
-        for record in event["records"]:
-            more = handle(stored, record["body"])
-            if more is None or more == "invalid":
-                failed.append(put(retries, record["body"]))
-            else:
-                more = list(more)
-                writes += more
-                if stored is not state["stored"]:
-                    write(stored, more)
-        return step(state, *failed, _commit(writes), commit_offset(event))
-
-    return read
 
 
 def long_consumer(
@@ -130,13 +100,13 @@ def long_consumer(
                 return step(state, nack(event, requeue=False))
             if writes is None:
                 return step(state, _refusal(event, limit, base, cap))
-            return step(state, _commit(writes), ack(event))
+            return step(state, commit_all(writes), ack(event))
         return step(state)
 
     return consume
 
 
-def _commit(writes: Any) -> Action | None:
+def commit_all(writes: Any) -> Action | None:
     """One commit of all writes; none when there are none."""
     writes = tuple(writes)
     return commit(*writes) if writes else None

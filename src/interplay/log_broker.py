@@ -211,7 +211,12 @@ class LogBroker(Part):
             envelope.arrived = math.nan  # as if it had been lost
             return
         member.finished = True
-        After(self.env, self._delay(), lambda _: member.sent is envelope and self._polled(member))
+
+        def poll(_: Any) -> None:
+            if member.sent is envelope:
+                self._polled(member)
+
+        After(self.env, self._delay(), poll)
 
     def _polled(self, member: Member) -> None:
         """A member's poll arrives, from a member that has nothing to do."""
