@@ -105,6 +105,47 @@ def test_children_end_with_the_server_and_one_that_ignores_sigterm_is_killed():
     assert gone(child, 0.5)
 
 
+# In another Python: a data folder, and a server that writes into it.
+OWNER = """
+import os, signal, sys
+from interplay.servers import Server, process
+folder = process.data_folder()
+code = "import socket, sys, time\\nwith socket.create_server(('127.0.0.1', int(sys.argv[1]))):\\n"
+code += f"    while True:\\n        open({str(folder / 'data')!r}, 'a').write('x')"
+Server([sys.executable, "-c", code, "{port}"], name="writer").start()
+print(folder, process._guard.pid, flush=True)
+if "guarded" not in sys.argv:
+    os.kill(process._guard.pid, signal.SIGKILL)
+if "leaves" not in sys.argv:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("how", ["leaves", "guarded", "alone"])
+def test_a_data_folder_goes_with_its_kernel(own_records, how):
+    """When it ends by itself, by kill -9, and when the guard was killed too: then with the next server."""
+    done = subprocess.run([sys.executable, "-c", OWNER, how], capture_output=True, text=True, timeout=30)
+    folder, guard = done.stdout.split()
+    mine = process.data_folder()
+    assert gone(int(guard), 10 if how == "guarded" else 1)
+    assert Path(folder).exists() == (how == "alone")
+    reap()
+    assert gone_folder(folder, 2)
+    assert mine.stat().st_mode & 0o777 == 0o711
+    process._remove_data(os.getpid())
+    assert not mine.exists()
+
+
+def gone_folder(folder: str, within: float) -> bool:
+    deadline = time.monotonic() + within
+    while Path(folder).exists():
+        if time.monotonic() > deadline:
+            return False
+        reap()  # what was killed may have been writing
+        time.sleep(0.02)
+    return True
+
+
 def test_after_kill_or_stop_it_comes_back_on_the_same_port(own_records):
     server = listener().start()
     port, pid = server.port, server.pid

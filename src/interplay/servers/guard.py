@@ -3,13 +3,17 @@
 It runs as a script, in its own session, with a pipe from the kernel as its input: a line "+ pid start-time"
 names a server to watch, "- pid" one to forget. The kernel is gone when the pipe is closed (this also works
 for `kill -9`, on every system), or when the guard has got another parent (a forked copy of the kernel may
-hold the pipe open).
+hold the pipe open). Then the data folders of the kernel are removed, too.
 """
 
 import contextlib
 import os
+import shutil
 import sys
+import tempfile
 import threading
+import time
+from pathlib import Path
 
 import psutil
 
@@ -38,6 +42,13 @@ def main(kernel: int) -> None:
                 for process in [*server.children(recursive=True), server]:
                     with contextlib.suppress(psutil.Error):
                         process.kill()
+    for _ in range(30):  # what has just been killed may be writing for a moment
+        data = list(Path(tempfile.gettempdir()).glob(f"interplay-data-{kernel}-*"))
+        for folder in data:
+            shutil.rmtree(folder, ignore_errors=True)
+        if not data:
+            break
+        time.sleep(0.1)
     os._exit(0)  # the listening thread may still wait for its line
 
 

@@ -4,7 +4,7 @@ Nothing is left behind, in three steps. `stop` (and leaving a `with` block, and 
 process by its id: SIGTERM, then SIGKILL. When the notebook's kernel is killed, a small guard process
 (`guard.py`) notices and ends its servers. And what outlives even that (the guard was killed too) is reaped
 when the next server starts. Each server has a record with its id and its start time, so that an id that is
-in use again by another program is never killed.
+in use again by another program is never killed. Data folders (`data_folder`) go the same three ways.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import getpass
 import importlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,6 +29,9 @@ from types import TracebackType
 import psutil
 
 HOST = "127.0.0.1"
+DATA = (
+    "interplay-data-"  # the names of data folders begin so; the id of the process that they belong to follows
+)
 SAME_START = 1.0  # seconds by which two readings of one process's start time may differ
 _running: list[Server] = []
 _guard: subprocess.Popen[bytes] | None = None
@@ -92,7 +96,7 @@ class Server:
         """
         if self.alive:
             return self
-        self.stop()  # tidies up after a process that ended on its own
+        self._end(signal.SIGTERM, 3.0)  # tidies up after a process that ended on its own
         reap()
         self.port = self.port or free_port()
         began = time.monotonic()
@@ -242,6 +246,22 @@ def require(module: str, package: str = "") -> bool:
     return not sentence
 
 
+def data_folder() -> Path:
+    """A new empty folder for what a server keeps on disk; it is gone when this Python is.
+
+    Others may pass through it, but not look into it: a database may have to run as another user.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"{DATA}{os.getpid()}-"))
+    folder.chmod(0o711)
+    return folder
+
+
+def _remove_data(owner: int) -> None:
+    """Remove the data folders of the process with this id (`guard.py` does the same)."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{DATA}{owner}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def reap() -> list[int]:
     """End the servers whose kernel is gone and that are still running; returns their process ids."""
     ended = []
@@ -262,6 +282,11 @@ def reap() -> list[int]:
                     process.kill()
             ended.append(orphan.pid)
         record.unlink(missing_ok=True)
+    for folder in Path(tempfile.gettempdir()).glob(f"{DATA}*-*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            owner_pid = int(folder.name.removeprefix(DATA).split("-")[0])
+            if not psutil.pid_exists(owner_pid) and (os.name == "nt" or folder.stat().st_uid == os.getuid()):
+                _remove_data(owner_pid)
     return ended
 
 
@@ -357,6 +382,7 @@ def _stop_all() -> None:
     if _guarded_by_pid == os.getpid():  # not in a forked copy of the kernel
         for server in list(_running):
             server.stop()
+        _remove_data(os.getpid())
         if _guard and _guard.stdin:
             with contextlib.suppress(OSError):
                 _guard.stdin.close()
