@@ -17,7 +17,11 @@ PROGRAMS = [
     (("git",), "newer releases of the course", "sudo apt-get install git"),
     (("chromium", "chromium-browser", "google-chrome"), "the browser tests", "sudo apt-get install chromium"),
     (("bwrap",), "marking a class behind a wall", "sudo apt-get install bubblewrap"),
-    (("rabbitmq-server",), "the real part of unit 09", "sudo apt-get install rabbitmq-server"),
+    (
+        ("rabbitmq-server", "/usr/sbin/rabbitmq-server"),
+        "the real part of unit 09",
+        "sudo apt-get install rabbitmq-server",
+    ),
 ]
 
 Line = tuple[str, str, str]

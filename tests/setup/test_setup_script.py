@@ -201,10 +201,14 @@ def bare(root, tmp_path):
     def run(apt_get: str | None) -> tuple[str, str]:
         bin = tmp_path / "bin"
         log = tmp_path / "apt.txt"
+        script = tmp_path / "setup.py"
+        text = (root / "scripts" / "setup.py").read_text()
+        script.write_text(text.replace("/usr/sbin", str(tmp_path / "sbin")))
+        (tmp_path / "sbin").mkdir()
         executable(bin / "env", f'#!/bin/sh\nexec {shutil.which("env")} "$@"\n')
         if apt_get is not None:
             executable(bin / "apt-get", f'#!/bin/sh\necho "$@" >> {log}\n{apt_get.format(bin=bin)}\n')
-        command = [sys.executable, str(root / "scripts" / "setup.py"), "system"]
+        command = [sys.executable, str(script), "system"]
         result = subprocess.run(command, env={"PATH": str(bin)}, capture_output=True, text=True, timeout=30)
         assert result.returncode == 0, result.stderr
         return result.stdout, log.read_text() if log.exists() else ""
@@ -217,16 +221,33 @@ NAMED = "".join(
     for package, use in [
         ("chromium", "the browser tests"),
         ("bubblewrap", "the sandbox in which labs are marked"),
+        ("rabbitmq-server", "the real part of unit 09"),
     ]
 )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may install packages without a password")
 def test_root_gets_what_is_missing_installed(bare):
-    chmod, both = shutil.which("chmod"), "{bin}/chromium {bin}/bwrap"
-    shown, asked = bare(f'case "$*" in *install*) for f in {both}; do echo > $f; {chmod} +x $f; done;; esac')
-    assert shown == "Installing chromium bubblewrap\n"
-    assert asked.splitlines() == ["-q update", "-q install -y --no-install-recommends chromium bubblewrap"]
+    chmod, three = shutil.which("chmod"), "{bin}/chromium {bin}/bwrap {bin}/../sbin/rabbitmq-server"
+    shown, asked = bare(f'case "$*" in *install*) for f in {three}; do echo > $f; {chmod} +x $f; done;; esac')
+    packages = "chromium bubblewrap rabbitmq-server"
+    assert shown == f"Installing {packages}\n"
+    assert asked.splitlines() == ["-q update", f"-q install -y --no-install-recommends {packages}"]
+
+
+def test_no_service_starts_while_packages_are_installed(setup, tmp_path):
+    policy = tmp_path / "policy-rc.d"
+    text = setup.NO_SERVICES.replace("/usr/sbin/policy-rc.d", str(policy))
+
+    def run(*command) -> subprocess.CompletedProcess:
+        return subprocess.run(["/bin/sh", "-c", text, "sh", *command], capture_output=True, text=True)
+
+    asked = run(policy)  # as Debian's scripts do: 101 means that the start is forbidden
+    assert (asked.returncode, asked.stderr) == (101, "")
+    assert not policy.exists()  # afterwards services may start as they did
+    executable(policy, "#!/bin/sh\nexit 104\n")
+    assert run(policy).returncode == 104  # the machine has a policy of its own
+    assert policy.exists()
 
 
 @pytest.mark.parametrize("apt_get", [None, "exit 100"])
