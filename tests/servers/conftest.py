@@ -6,9 +6,7 @@ import time
 import psutil
 import pytest
 
-from interplay.servers import rabbitmq
-
-LOOPBACK = ("127.0.0.1:", "::1:")
+from interplay.servers import aws, rabbitmq
 
 
 def gone(pid: int, within: float) -> bool:
@@ -36,3 +34,8 @@ def one(module):
 @pytest.fixture(scope="session")
 def mq():
     yield from one(rabbitmq)
+
+
+@pytest.fixture(scope="session")
+def cloud():
+    yield from one(aws)
