@@ -22,6 +22,7 @@ def run_log(plan, refused):
         assert commands == next_commands(plan, tuple(log)), "a restart is the same call on the same log"
         (command,) = commands
         log.append((command.name, command.name != refused))
+        assert len(log) <= 2 * len(plan)
     return log
 
 
