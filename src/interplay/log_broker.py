@@ -28,9 +28,10 @@ class Member:
     def forget(self) -> None:
         """It knows of no partition, and nothing is under way to it."""
         self.positions: dict[int, int] = {}  # by partition: the offset to be read next
+        self.own: list[int] = []  # the partitions, in their turns
         self.since: dict[int, int] = {}  # by partition: the generation that it was told
         self.sent: Envelope | None = None  # what it was sent last, until it polls again
-        self.sent_at = 0.0
+        self.sent_at = 0.0  # or when it was finished with
         self.finished = False  # with that
         self.news = True  # whether its partitions may have changed
         self.turn = 0
@@ -43,6 +44,8 @@ class Group(ConsumerGroup):
         super().__init__(partitions, **policy)
         self.name = name
         self.processes: dict[str, Member] = {}
+        self.lags: dict[int, int] = {}  # by partition, as far as they were recorded
+        self.behind = 0  # their sum
 
 
 class LogBroker(Part):
@@ -97,6 +100,7 @@ class LogBroker(Part):
         reads = self.groups[group]
         for partition in range(self.log.partitions):
             reads.seek(partition, self.log.find(partition, number("time", time)))
+            self._note_lag(partition)
         self._settle(reads)
 
     def receive(self, envelope: Envelope) -> None:
@@ -123,9 +127,17 @@ class LogBroker(Part):
                 self._tell(envelope, {"kind": "fenced", **at, "generation": generation})
         else:
             refuse(f"an action for {self.name}", envelope.verb, '"send" or "offset": it is a log')
+        self._note_lag(partition)
+
+    def _note_lag(self, partition: int) -> None:
+        """Record how far the slowest group is behind, after a change in this partition."""
         if self._watched:
-            behind = max((sum(self.lag(group).values()) for group in self.groups), default=0)
-            self.note(QUEUE, behind, self.env._now)
+            end, start = self.log.end(partition), self.log.start(partition)
+            for group in self.groups.values():
+                lag = end - max(group.committed.get(partition, 0), start)
+                group.behind += lag - group.lags.get(partition, 0)
+                group.lags[partition] = lag
+            self.note(QUEUE, max((group.behind for group in self.groups.values()), default=0), self.env._now)
 
     def _tell(self, envelope: Envelope, message: dict[str, Any]) -> None:
         """Answer whoever sent this."""
@@ -150,6 +162,7 @@ class LogBroker(Part):
             if known:
                 for partition in known:
                     del member.positions[partition]
+                member.own = list(member.positions)
                 self._hand(member, "revoked", partitions=sorted(known), generation=group.generation)
                 return
             if leaving:  # it has not been told yet that it had them
@@ -165,6 +178,7 @@ class LogBroker(Part):
             }
             member.since = owned
             member.positions = {p: member.positions[p] for p in owned if p not in fresh} | fresh
+            member.own = list(member.positions)
             if fresh:
                 self._hand(member, "assigned", partitions=fresh, generation=group.generation)
                 return
@@ -172,13 +186,12 @@ class LogBroker(Part):
 
     def _read(self, member: Member) -> None:
         """Send the next records of one of its partitions, each in turn."""
-        positions, log = member.positions, self.log
-        partitions = list(positions)
-        for i in range(member.turn, member.turn + len(partitions)):
-            partition = partitions[i % len(partitions)]
+        positions, log, own = member.positions, self.log, member.own
+        for i in range(member.turn, member.turn + len(own)):
+            partition = own[i % len(own)]
             records = log.read(partition, positions[partition], member.batch)
             if records:
-                member.turn = (i + 1) % len(partitions)
+                member.turn = (i + 1) % len(own)
                 positions[partition] = records[-1].offset + 1
                 number, span, _ = records[0].message
                 bodies = [{"offset": r.offset, "key": r.key, "body": r.message[2]} for r in records]
@@ -200,23 +213,24 @@ class LogBroker(Part):
         member.sent = envelope = Envelope(process, "send", event, number, span, self.node)
         envelope.news = kind != "records"
         member.sent_at = self.env._now
-        envelope.done = lambda _, status: self._done(member, envelope, status)
+        envelope.options, envelope.done = member, self._done
         self.sim.messages.transmit(self.node, process.node, EVENT, envelope)
 
-    def _done(self, member: Member, envelope: Envelope, status: int) -> None:
-        """A member has ended its work on what it was sent, and comes for more."""
+    def _done(self, envelope: Envelope, status: int) -> None:
+        """A member has ended its work on what it was sent, and polls for more."""
+        member = envelope.options
         if member.sent is not envelope:
             return
         if status != OK:
             envelope.arrived = math.nan  # as if it had been lost
             return
-        member.finished = True
+        member.finished, member.sent_at = True, self.env._now
+        After(self.env, self._delay(), self._poll, envelope)
 
-        def poll(_: Any) -> None:
-            if member.sent is envelope:
-                self._polled(member)
-
-        After(self.env, self._delay(), poll)
+    def _poll(self, event: Any) -> None:
+        member = event._value.options
+        if member.sent is event._value:
+            self._polled(member)
 
     def _polled(self, member: Member) -> None:
         """A member's poll arrives, from a member that has nothing to do."""
@@ -240,7 +254,10 @@ class LogBroker(Part):
     def _reaches(self, member: Member) -> bool:
         """Whether a heartbeat of this member arrives."""
         process = member.process
-        return process.healthy and self.healthy and {self.node, process.node} not in self.sim.network.cut
+        if process.crashed or process.holding or not self.healthy:
+            return False
+        cut = self.sim.network.cut
+        return not cut or {self.node, process.node} not in cut
 
     def _beat(self, event: Any) -> None:
         """The heartbeats of a group's members arrive, or do not."""
@@ -250,6 +267,8 @@ class LogBroker(Part):
             for readers in self.groups.values():
                 for member in readers.processes.values():
                     member.positions = {p: self._left(p, o) for p, o in member.positions.items()}
+            for partition in range(self.log.partitions):
+                self._note_lag(partition)
         for member in group.processes.values():
             if not self.healthy:
                 group.heartbeat(member.name, now)  # it cannot tell who is there
@@ -257,9 +276,13 @@ class LogBroker(Part):
             if not self._reaches(member):
                 continue
             known = group.heartbeat(member.name, now)
-            if member.sent is None or member.finished:
+            if member.sent is None:
                 self._polled(member)
-            elif math.isnan(member.sent.arrived) and member.sent_at <= now - group.session / 3 + 1e-9:
+            elif member.sent_at > now - group.session / 3 + 1e-9:
+                continue  # it may be under way
+            elif member.finished:
+                self._polled(member)
+            elif math.isnan(member.sent.arrived):
                 self._again(member, member.sent) if known else self._join(member)
         if group.advance(now):
             self._settle(group)

@@ -341,8 +341,12 @@ def test_replay_from_a_time():
     later(shop, 15, log.replay, "billing", time=5.0)
     shop.run(until=20)
     again = [n for n, times in Counter(book["done"]).items() if times == 2]
+    lags = shop.trace.gauge("orders", "queue")[1]
+    assert max(lags) >= len(again) > 20
+    assert lags[-1] == 0
     assert again == [r.message[2]["n"] for r in log.log.read(0, 0, most=1000) if r.time >= 5]
     assert log.lag("billing") == {0: 0}
+    assert shop.trace.gauge("orders", "queue")[1][-1] == 0
 
 
 def test_a_hot_key_makes_one_partition_lag_behind():
