@@ -167,7 +167,7 @@ class Trace:
         return times, values
 
     def packed(self) -> dict[str, bytes]:
-        """The rows as little-endian records: 16 bytes a message, 28 a span, 16 a request, 12 a state or offset.
+        """The rows as little-endian records: 16 bytes a message or request, 28 a span, 12 a state or offset.
 
         Each table is sorted by its first time; the columns are those of BROWSER. Attempts stop at 255 there.
         "names" are 2 bytes a message, in the same order: a word of `words`, counted from 1; 0 is none.
