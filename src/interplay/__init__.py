@@ -35,11 +35,13 @@ from .retry import (
 from .retry_topic import reader
 from .run import Run
 from .saga import Orchestrator, Task
+from .sampling import HeadSampler, TailSampler
 from .service import Service
 from .simulation import Simulation
 from .streams import Constant, Exponential, LogNormal, Streams, Uniform
 from .throttle import AdaptiveThrottle, ConcurrencyLimit
 from .trace import Trace
+from .trace_context import Context, extract, inject
 from .two_phase_commit import Coordinator, Voter
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "ConsecutiveFailures",
     "Constant",
     "ConsumerGroup",
+    "Context",
     "ControlledDelay",
     "Coordinator",
     "DecorrelatedJitter",
@@ -64,6 +67,7 @@ __all__ = [
     "Fixed",
     "FullJitter",
     "GrpcThrottle",
+    "HeadSampler",
     "Hedge",
     "LeakyBucket",
     "LeastRequest",
@@ -84,6 +88,7 @@ __all__ = [
     "Service",
     "Simulation",
     "Streams",
+    "TailSampler",
     "Task",
     "TokenBucket",
     "Trace",
@@ -92,7 +97,9 @@ __all__ = [
     "Voter",
     "assign",
     "consumer",
+    "extract",
     "fate",
+    "inject",
     "key_matches",
     "long_consumer",
     "matches",

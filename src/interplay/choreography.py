@@ -93,7 +93,7 @@ def initiator(
             return step(state, reply(row["status"]) if kind == "place" else None)
         if kind in endings:
             row = {**row, "status": endings[kind]}
-            return step(state, commit(("orders", n, row)), reply(row["status"], row["request"]))
+            return step(state, commit(("orders", n, row)), reply(row["status"]))
         return step(state, *(say(row) if kind == "say again" else ()))
 
     def say(row: Any) -> list[Action]:

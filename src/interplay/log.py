@@ -58,8 +58,12 @@ class PartitionedLog:
 
     def read(self, partition: int, offset: int, most: int = 1) -> list[Record]:
         """At most `most` records from this offset on, or from the oldest that is left."""
-        first = max(0, offset - self._starts[self._known(partition)])
-        return self._records[partition][first : first + most]
+        if not 0 <= partition < self.partitions:
+            self._known(partition)
+        first = offset - self._starts[partition]
+        return (
+            self._records[partition][first : first + most] if first > 0 else self._records[partition][:most]
+        )
 
     def start(self, partition: int) -> int:
         """The offset of the oldest record that is left."""

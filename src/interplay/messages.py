@@ -24,7 +24,7 @@ class Messages:
 
     def __init__(self, sim: Simulation) -> None:
         self.sim, self.env = sim, sim.env
-        self._asked: dict[int, PendingReply] = {}
+        self._asked: dict[int, tuple[PendingReply, int]] = {}  # by request: who waits, at which node
         self._links: set[tuple[int, int]] = set()
         self._watched, self._send = sim.trace.watched, sim.network.send
 
@@ -72,8 +72,8 @@ class Messages:
         self, request: Request, to: str, message: Any, deadline: float | None = None
     ) -> Generator[Event, Any, Reply]:
         """Send a message and wait until a process replies to this user: `yield from shop.ask(...)`."""
-        self._asked[request.number] = waiting = PendingReply(self.env)
-        source = request.service.node if isinstance(request, Call) else 0
+        source, waiting = request.service.node if isinstance(request, Call) else 0, PendingReply(self.env)
+        self._asked[request.number] = waiting, source
         self.post(source, request, to, message, "request")
         if deadline is not None:
             After(self.env, deadline, lambda _: waiting.settle(TIMEOUT))
@@ -82,10 +82,11 @@ class Messages:
         return Reply(STATUSES[status], 1)
 
     def answer(self, source: int, number: int, status: str) -> None:
-        """A process replies to the user of this request; a second reply finds nobody."""
+        """A process replies to whoever asked for this request; a second reply finds nobody."""
         code = STATUS[status]
         envelope = Envelope(_Desk(self, code), "send", {"kind": status}, number)  # type: ignore[arg-type]
-        self.transmit(source, 0, REPLY if code == OK else ERROR_REPLY, envelope)
+        _, target = self._asked.get(number, (None, 0))
+        self.transmit(source, target, REPLY if code == OK else ERROR_REPLY, envelope)
 
 
 class _Desk:
@@ -95,6 +96,6 @@ class _Desk:
         self.messages, self.status = messages, status
 
     def receive(self, envelope: Envelope) -> None:
-        waiting = self.messages._asked.get(envelope.number)
-        if waiting is not None:
-            waiting.settle(self.status)
+        asked = self.messages._asked.get(envelope.number)
+        if asked is not None:
+            asked[0].settle(self.status)

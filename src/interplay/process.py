@@ -39,8 +39,8 @@ class Envelope:
     span: int  # of the work that it causes
 
     __slots__ = (
-        "arrived", "attempt", "done", "extra", "message", "news", "number", "options", "parent", "source",
-        "span", "started", "target", "verb",
+        "also", "arrived", "attempt", "done", "extra", "message", "news", "number", "options", "parent",
+        "source", "span", "started", "target", "verb",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +57,7 @@ class Envelope:
         self.number, self.parent, self.source, self.attempt = number, parent, source, attempt
         self.extra, self.arrived, self.span = 0.0, math.nan, 0
         self.options: Any = None  # for a broker
+        self.also: Any = ()  # where further messages of a batch come from: (request, span)
         self.news = False  # of the process itself, such as that it has started: takes no time
         self.done: Callable[[Envelope, int], None] | None = None  # is told when the work has ended, and how
 
@@ -258,6 +259,8 @@ class Process(Part):
             self._record(
                 (envelope.number, envelope.span, envelope.parent, self.node, *times, status, envelope.attempt)
             )
+            for request, cause in envelope.also:
+                self.trace.causes.append((envelope.span, request, cause))
 
     def resume(self) -> None:
         """Idle workers take up what waits, after an outage."""

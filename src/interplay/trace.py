@@ -14,6 +14,12 @@ markers    (time, label, node): what was done to the shop, in words; node -1 mea
 notes      (time, message, node, text, fault): what a process committed and which fault it met, in words, in
            the runs of a search; `message` is the row of the message that was sent next
 names      (message, name): what a message between processes is called, by its row and a word of `words`
+causes     (span, request, cause): where one span handles several messages at once (a batch of records), the
+           span and the request that each further one came from; the first one's is the span's parent
+offsets    (time, node, partition, group, owner, offset): places in a log, which hold until the next row of
+           that node, partition and group. Group 0 is the end of the partition and 1 its start; from 2 on it
+           is what `groups[group - 2]` has committed, and `owner` the node that reads for it (0 is nobody)
+groups     (node, name): the consumer groups of logs
 =========  ==========================================================================================
 """
 
@@ -54,6 +60,9 @@ SPAN = "request:I span:I parent:I node:B arrived:d started:d ended:d status:B at
 USER_REQUEST = "request:I start:d end:d status:B attempts:H"
 STATE = "time:d node:B gauge:B value:d"
 NAME = "message:I name:H"
+CAUSE = "span:I request:I cause:I"
+OFFSET = "time:d node:B partition:B group:B owner:B offset:I"
+END, START, FIRST_GROUP = range(3)
 
 
 class Node(NamedTuple):
@@ -118,6 +127,9 @@ class Trace:
         self.requests = Table(USER_REQUEST)
         self.states = Table(STATE)
         self.names = Table(NAME)
+        self.causes = Table(CAUSE)
+        self.offsets = Table(OFFSET)
+        self.groups: list[tuple[int, str]] = []
         self.words: dict[str, int] = {}
         self.watched = record == "everything"  # or messages and states stay empty
         self.markers: list[tuple[float, str, int]] = []
@@ -155,21 +167,26 @@ class Trace:
         return times, values
 
     def packed(self) -> dict[str, bytes]:
-        """The rows as little-endian records: 16 bytes a message, 28 a span, 16 a request, 12 a state.
+        """The rows as little-endian records: 16 bytes a message or request, 28 a span, 12 a state or offset.
 
         Each table is sorted by its first time; the columns are those of BROWSER. Attempts stop at 255 there.
+        "names" are 2 bytes a message, in the same order: a word of `words`, counted from 1; 0 is none.
         """
-        return {name: _for_browser(getattr(self, name).array(), columns) for name, columns in BROWSER.items()}
+        packed = {n: _for_browser(getattr(self, n).array(), columns) for n, columns in BROWSER.items()}
+        sent, names = self.messages.array()["sent"], self.names.array()
+        words = np.zeros(len(sent) if len(names) else 0, "<u2")
+        words[names["message"]] = names["name"] + 1
+        return packed | {"names": words[np.argsort(sent, kind="stable")].tobytes() if len(names) else b""}
 
     def compact(self) -> None:
         """Pack all rows so far; a long run does so from time to time."""
-        for table in (self.messages, self.spans, self.requests, self.states, self.names):
+        for table in (self.messages, self.spans, self.requests, self.states, self.names, self.offsets):
             table.compact()
 
     def digest(self) -> str:
         """A short hash of the whole record: equal for equal runs."""
         digest = hashlib.sha256(repr((self.nodes, self.links, self.markers)).encode())
-        for table in (self.messages, self.spans, self.requests, self.states):
+        for table in (self.messages, self.spans, self.requests, self.states, self.causes, self.offsets):
             digest.update(table.array().tobytes())
         return digest.hexdigest()[:16]
 
@@ -179,6 +196,7 @@ BROWSER = {
     "spans": "arrived:f started:f ended:f request:I span:I parent:I node:B status:B attempt:H",
     "requests": "start:f end:f request:I status:B attempts:B unused:H",
     "states": "time:f value:f node:B gauge:B unused:H",
+    "offsets": "time:f offset:I node:B partition:B group:B owner:B",
 }
 
 

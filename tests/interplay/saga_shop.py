@@ -72,6 +72,9 @@ def under_way(shop):
 def judge(shop):
     """Every piece and every cent is there, users were told the truth, and everything came to an end."""
     three = [shop.parts[name].stored for name in WORK]
+    for row in shop.parts["orders"].stored.get("sagas", {}).values():
+        if len(dict(row["log"])) < len(row["log"]):
+            return f"an answer is in the log twice: {row['log']}"
     open_now = under_way(shop)
     wrong = imbalance(*three, stock=STOCK, money=MONEY, under_way=open_now)
     if wrong:

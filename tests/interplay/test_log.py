@@ -341,8 +341,12 @@ def test_replay_from_a_time():
     later(shop, 15, log.replay, "billing", time=5.0)
     shop.run(until=20)
     again = [n for n, times in Counter(book["done"]).items() if times == 2]
+    lags = shop.trace.gauge("orders", "queue")[1]
+    assert max(lags) >= len(again) > 20
+    assert lags[-1] == 0
     assert again == [r.message[2]["n"] for r in log.log.read(0, 0, most=1000) if r.time >= 5]
     assert log.lag("billing") == {0: 0}
+    assert shop.trace.gauge("orders", "queue")[1][-1] == 0
 
 
 def test_a_hot_key_makes_one_partition_lag_behind():
@@ -455,6 +459,25 @@ def test_who_is_back_within_the_session_keeps_its_partitions():
     assert before == [(group.owners, group.rebalances)]
     assert len(set(group.owners.values())) == 2
     assert set(book["done"]) == set(range(len(set(book["done"]))))
+
+
+def test_a_member_reads_its_partitions_in_turn():
+    shop, log, book = shop_with(1, partitions=2, time=Constant(1.0))
+    for n in range(20):
+        log.log.append((1, 0, {"kind": "order", "n": n}), now=0.0)
+    shop.run(until=10.5)
+    assert len(book["done"]) == 10
+    assert log.groups["billing"].committed == {0: 5, 1: 5}
+
+
+def test_a_log_that_is_back_goes_on_at_once():
+    shop, log, book = shop_with(1, partitions=1, policy={"session": 300}, time=Constant(1.0))
+    for n in range(20):
+        log.log.append((1, 0, {"kind": "order", "n": n}), now=0.0)
+    shop.fault("crash", "billing 0", start=4.5, end=7)
+    shop.fault("crash", "orders", start=5, end=9)
+    shop.run(until=30)
+    assert min(at for at in book["at"] if at > 5) == pytest.approx(10, abs=0.1)
 
 
 def test_a_log_that_was_down_has_what_it_had():

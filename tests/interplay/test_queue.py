@@ -290,6 +290,25 @@ def test_consumers_compete_and_share_the_work():
     assert len(done(shop)) == 5
 
 
+def test_idle_consumers_take_turns():
+    shop, mail = shop_with()
+    mail.subscribe(shop.process("more notifications", worker))
+    for n in range(6):
+        post(shop, mail, n, at=n)
+    shop.run(until=10)
+    assert (done(shop), done(shop, "more notifications")) == ([0, 2, 4], [1, 3, 5])
+
+
+def test_a_broker_that_is_down_delivers_nothing_to_a_consumer_that_is_back():
+    shop, mail = shop_with(time=Constant(1.0))
+    post(shop, mail, 1, 2)
+    shop.fault("crash", "mail", start=0.5, end=10)
+    shop.fault("crash", "notifications", start=2, end=3)
+    run = shop.run(until=20)
+    assert not [span for span in run.trace.spans if 1 <= span[4] < 10 and span[0]]
+    assert set(done(shop)) == {1, 2}
+
+
 def test_competing_consumers_lose_the_order_and_one_alone_keeps_it():
     for others in (0, 2):
         book = {}

@@ -22,6 +22,7 @@ def run_log(plan, refused):
         assert commands == next_commands(plan, tuple(log)), "a restart is the same call on the same log"
         (command,) = commands
         log.append((command.name, command.name != refused))
+        assert len(log) <= 2 * len(plan)
     return log
 
 
@@ -228,8 +229,9 @@ def test_what_must_succeed_is_repeated_until_it_does():
     assert not [row for row in run.trace.messages if row[4] == COMPENSATION]
 
 
-def test_a_restarted_orchestrator_goes_on_and_its_user_hears_of_it():
-    shop = orchestrated(orders=(order(1),))
+@pytest.mark.parametrize("build", [orchestrated, choreographed])
+def test_a_restarted_service_goes_on_and_its_user_hears_of_it(build):
+    shop = build(orders=(order(1),))
     shop.fault("crash", "orders", start=0.0025, end=5)
     run = shop.run(until=60)
     (row,) = run.trace.requests

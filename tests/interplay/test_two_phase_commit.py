@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from saga_shop import STORED, WORK, judge, orchestrated, order, place, sends_first, two_phase
+from saga_shop import STORED, WORK, choreographed, judge, orchestrated, order, place, sends_first, two_phase
 
 from interplay import ArgumentError, Constant, Exponential, Simulation, theory
-from interplay.actions import step
+from interplay.actions import step, write
 from interplay.after import After
 from interplay.participants import participant, reserve
 from interplay.saga import Orchestrator, Task
@@ -53,6 +53,56 @@ def test_no_fault_at_any_point_leaves_half_a_transaction():
     assert found.broken is None, (found.broken, found.happened)
     assert len(found.places) == 130
     assert found.schedules > 600
+
+
+def test_copies_and_messages_that_overtake_each_other():
+    stored, voter = {"stock": {"book": 10}}, Voter(reserve, name="inventory")
+
+    def hear(kind, number):
+        event = {"kind": kind, "number": number, "order": order(number), "from": "orders", "now": 0.0}
+        actions = voter({"stored": stored}, event)["actions"]
+        for action in actions:
+            if action["do"] == "commit":
+                write(stored, action["writes"])
+        return [action["message"]["kind"] for action in actions if action["do"] == "send"]
+
+    assert hear("prepare", 1) == hear("prepare", 1) == ["vote yes"]
+    assert stored["locks"] == {("stock", "book"): 1, ("reserved", 1): 1}
+    assert hear("in doubt", 1) == ["what of"]
+    assert hear("commit", 1) == hear("commit", 1) == hear("in doubt", 1) == []
+    assert hear("prepare", 1) == ["vote yes"], "a late copy"
+    assert stored["stock"] == {"book": 9}
+    assert stored["locks"] == stored["prepared"] == {}
+    assert hear("abort", 2) == []
+    assert hear("prepare", 2) == ["vote no"], "the decision was faster"
+    assert stored["stock"] == {"book": 9}
+    assert hear("other", 3) == []
+
+
+@pytest.mark.parametrize("build", [orchestrated, choreographed, two_phase])
+def test_on_a_bad_evening_every_order_still_comes_to_an_end(build):
+    """A tenth of all messages is lost, each part crashes, and anna orders one book after the other."""
+    shop = build(orders=(), seed=5, loss=0.1)
+
+    def buy(request):
+        number = request.number
+        address = None if number % 3 == 0 else "1 Long Lane"
+        message = {"kind": "place", "order": order(number, address=address)}
+        while True:
+            reply = yield from shop.ask(request, "orders", message, deadline=3.0)
+            if reply.status != "timeout":
+                return reply
+
+    shop.users(buy, rate=1, end=60)
+    for start, name in enumerate(["orders", *WORK], 2):
+        shop.fault("crash", name, start=10 * start, end=10 * start + 4)
+    run = shop.run(until=200)
+    assert run.in_flight == 0
+    assert run.requests > 40
+    assert judge(shop) is None
+    shipped = shop.parts["shipping"].stored["shipments"]
+    assert len(shipped) == 2, "anna has the money for two"
+    assert sum(shop.parts["inventory"].stored["stock"].values()) == 8
 
 
 class AbortsAlone(Voter):
