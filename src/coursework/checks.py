@@ -25,6 +25,7 @@ import os
 import random
 import reprlib
 import signal
+import textwrap
 import threading
 import traceback
 import types
@@ -37,6 +38,12 @@ from coursework.plain import NotPlain, plain
 
 DEFAULT_SALT = "interplay"
 """The salt of hidden inputs where the class has not set its own (environment variable COURSE_SALT)."""
+
+IN_TERMINAL = "COURSE_IN_TERMINAL"
+"""The environment variable by which `course check` tells the kernel that no figures are shown."""
+
+WIDTH = 80
+"""The longest line of a message, in characters: a notebook breaks longer ones in the middle of a word."""
 
 RED, GREEN, BOLD, PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
 
@@ -62,26 +69,32 @@ class Failure:
     unwritten: bool = False
     stopped: bool = False
 
-    def lines(self) -> Iterator[str]:
-        """The failure in words, one aligned line for each thing known about it."""
-        yield f"{RED}✗ {BOLD}{self.name}{PLAIN}"
+    def lines(self, figures: bool = False) -> Iterator[str]:
+        """The failure in words, one aligned paragraph for each thing known about it.
+
+        A run that has a figure is left out where `figures` are shown: once is enough.
+        """
+        first, *rest = _wrapped(self.name, WIDTH - 2)
+        yield "\n  ".join([f"{RED}✗ {BOLD}{first}", *rest]) + PLAIN
         told = {
             "given": self.given,
             "observed": self.observed,
             "expected": self.expected,
             "your code": self.line,
             "printed": self.printed,
-            "likely cause": self.cause,
-            "look at": self.look,
+            "likely cause": " ".join(self.cause.split()),
+            "look at": " ".join(self.look.split()),
         }
         for what, text in told.items():
-            if text:
-                first, *rest = text.splitlines()
-                yield f"    {what:<13} {first}"
-                yield from (f"    {'':<13} {line}" for line in rest)
+            for line in _wrapped(text, WIDTH - 18):
+                yield f"    {what:<13} {line}".rstrip()
+                what = ""
         for picture in self.pictures:
-            text = picture if isinstance(picture, str) else _words(picture) or "(see the picture above)"
-            yield from (f"    {line}" for line in ("the failing run:", *text.splitlines()))
+            if isinstance(picture, str) or not figures:
+                text = picture if isinstance(picture, str) else _words(picture) or "(a figure)"
+                yield from (f"    {line}" for line in ("the failing run:", *text.splitlines()))
+            else:
+                yield "    the failing run is drawn above"
 
 
 class CheckFailed(Exception):
@@ -95,15 +108,24 @@ class CheckFailed(Exception):
         names = "".join(f"\n- {part}: {failure.name}" for failure in failures)
         super().__init__(f"{len(failures)} of {total} checks failed{names}")
 
-    def message(self) -> str:
-        """What the learner reads, with terminal colours."""
+    def message(self, figures: bool = False) -> str:
+        """What the learner reads, with terminal colours; `figures` where those of the runs are shown, too."""
         if all(failure.unwritten for failure in self.failures) and len(self.failures) == self.total:
             return f"{RED}✗ {BOLD}{self.part}{PLAIN} is not written yet."
         head = f"{BOLD}{self.part}: {len(self.failures)} of {self.total} checks failed{PLAIN}"
-        return "\n\n".join([head, *("\n".join(failure.lines()) for failure in self.failures)])
+        return "\n\n".join([head, *("\n".join(failure.lines(figures)) for failure in self.failures)])
 
     def _render_traceback_(self) -> list[str]:
-        return self.message().splitlines()
+        return self.message(figures=not os.environ.get(IN_TERMINAL)).splitlines()
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """The lines of `text`; those that are longer than `width` are broken between words."""
+    return [
+        part
+        for line in text.splitlines()
+        for part in textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""]
+    ]
 
 
 def failed_names(text: str) -> list[str]:
@@ -381,8 +403,8 @@ def _words(picture: Any) -> str:
 
 
 def display(picture: Any) -> None:
-    """Show a failing run above the message. nbgrader does not mark what is displayed."""
-    if isinstance(picture, str):
+    """Draw a failing run above the message. nbgrader does not mark what is displayed."""
+    if isinstance(picture, str) or os.environ.get(IN_TERMINAL):
         return
     from IPython.display import display as publish
 

@@ -1,6 +1,7 @@
 """The command `course`: what a learner and an instructor do with the course."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -69,7 +70,8 @@ def open(
 
 @command(rich_help_panel="Learners")
 def check(unit: Unit) -> None:
-    """Run the visible checks on your lab, and see which questions of your quiz are answered.
+    """Run the visible checks on your lab, and see which questions of your quiz are answered in a form that
+    can be marked.
 
     Works on your copy in work/. The marking has more checks than these.
 
@@ -84,7 +86,8 @@ def check(unit: Unit) -> None:
             checked = learner.check_lab(course, what)
             for grade_id, message in checked.failed.items():
                 console.rule(grade_id, align="left")
-                sys.stdout.write(f"{message}\n")
+                coloured = console.color_system is not None and not console.no_color
+                sys.stdout.write((message if coloured else re.sub(r"\x1b\[[0-9;]*m", "", message)) + "\n")
             good &= not checked.failed
             passed = f"{checked.passed} of {checked.total} test cells"
             words = "visible checks passed" if not checked.failed else "visible checks: not all passed"
@@ -128,7 +131,9 @@ def mark(
         str | None,
         typer.Argument(help="The unit: 03, 03-retries or lab-03-retries; by default all.", metavar="[UNIT]"),
     ] = None,
-    mine: Annotated[bool, typer.Option("--mine", help="Mark your own copy, hidden tests included.")] = False,
+    mine: Annotated[
+        bool, typer.Option("--mine", help="Mark your own copy, with the hidden tests of the solutions.")
+    ] = False,
     student: Annotated[str | None, typer.Option(help="Mark only this student.")] = None,
     again: Annotated[bool, typer.Option(help="Mark also what is marked already.")] = False,
     take: Annotated[
@@ -140,6 +145,9 @@ def mark(
     workers: Annotated[
         int, typer.Option(help="How many submissions are marked at a time.", show_default="one a core")
     ] = 0,
+    scheduler: Annotated[
+        str, typer.Option(help="Run labs on the workers of a Dask cluster: tcp://ADDRESS:PORT.")
+    ] = "",
     browser: Annotated[bool, typer.Option(help="With --mine: open the feedback page.")] = True,
 ) -> None:
     """Mark your own work (--mine), or the submissions of a class in solutions/submitted/.
@@ -167,7 +175,7 @@ def mark(
     if take:
         for what in whats:
             _collect(course, what, take)
-    results = _mark_class(course, whats, student, again, sandbox, workers)
+    results = _mark_class(course, whats, student, again, sandbox, workers, scheduler)
     _show(course, results)
 
 
@@ -205,10 +213,21 @@ def report(
     csv: Annotated[
         bool, typer.Option("--csv", help="As comma-separated values, one line a test cell.")
     ] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Write a page: marks, wrong answers by name, hard parts, work that is alike."),
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option(help="Fill the marks into a copy of this gradebook of Canvas or Moodle.")
+    ] = None,
+    alike: Annotated[
+        bool, typer.Option("--alike", help="List pairs of labs that are alike. It proves nothing.")
+    ] = False,
 ) -> None:
-    """Show the marks of the class.
+    """Show the marks of the class, and what they tell.
 
-    Examples: `course report 03` · `course report --csv > marks.csv`
+    Examples: `course report 03` · `course report --csv > marks.csv` · `course report 03 --page class.html` ·
+    `course report 03 --into canvas.csv`
     """
     from coursework import report as reporting
 
@@ -219,8 +238,24 @@ def report(
     results = reporting.collect(course, whats)
     if csv:
         sys.stdout.write(reporting.as_csv(results))
-    else:
+        return
+    if not results:
+        raise NotFound(f"Nobody has handed in: there is nothing in {course.solutions / 'submitted'}.")
+    if page:
+        reporting.write_page(course, results, page)
+        console.print(f"page: {page}", soft_wrap=True, markup=False)
+    if into:
+        filled, path = reporting.fill_in(course, results, into)
+        for note in filled.notes:
+            console.print(f"note: {note}", style="yellow", markup=False)
+        marks = "1 mark" if filled.written == 1 else f"{filled.written} marks"
+        console.print(f"{marks} written to {path}", soft_wrap=True, markup=False)
+    if alike:
+        for line in reporting.alike(course, results):
+            console.print(line, markup=False)
+    if not (page or into or alike):
         console.print(*reporting.tables(results), sep="\n")
+        console.print(*reporting.mistakes(course, results), sep="\n", markup=False)
 
 
 @command(rich_help_panel="Instructors")
@@ -312,6 +347,7 @@ def _mark_class(
     again: bool,
     sandbox: str,
     workers: int = 0,
+    scheduler: str = "",
 ) -> list[Any]:
     from coursework.marking.gradebook import CannotGoOn
     from coursework.marking.run import mark_class, students
@@ -328,7 +364,8 @@ def _mark_class(
         with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
             bar = progress.add_task("marking", total=todo)
             for what in whats:
-                for result in mark_class(course, what, student, again, sandbox=sandbox, workers=workers):
+                how: Any = {"sandbox": sandbox, "workers": workers, "scheduler": scheduler}
+                for result in mark_class(course, what, student, again, **how):
                     results.append(result)
                     name = f"{what.name}: {result.student}"
                     progress.update(bar, advance=1, description=name, refresh=True)

@@ -1,16 +1,20 @@
 """What a learner does with a lab and a quiz: check what is visible, mark all of it, hand it in."""
 
+import contextlib
 import datetime
+import os
 import re
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
 
-from coursework import progress
+from coursework import progress, quiz
+from coursework.checks import IN_TERMINAL
 from coursework.layout import KINDS, Assignment, Course, NotFound
 from coursework.marking import submission
 from coursework.marking.quizzes import NotAnAnswer, read_answers
@@ -53,7 +57,8 @@ def check_lab(course: Course, what: Assignment) -> Checked:
         for cell in notebook.cells:
             cell.source = sources.get(_grade_id(cell), cell.source)
     runner = Execute(timeout=60, extra_arguments=["--IPKernelApp.log_level=40"])
-    notebook, _ = runner.preprocess(notebook, {"metadata": {"path": str(path.parent)}})
+    with _in_terminal():
+        notebook, _ = runner.preprocess(notebook, {"metadata": {"path": str(path.parent)}})
     checked = Checked()
     for cell in notebook.cells:
         if is_grade(cell):
@@ -68,16 +73,23 @@ def check_lab(course: Course, what: Assignment) -> Checked:
 
 
 def check_quiz(course: Course, what: Assignment) -> tuple[int, int, list[str]]:
-    """How many questions are answered, of how many, and which cannot be read; not if they are right."""
+    """How many questions are answered, of how many, and which answers cannot be marked; not if they are
+    right."""
+    forms = _forms(course, what)
     answered, total, problems = 0, 0, []
     for cell in submission.read(course.of_learner(what)).cells:
         name = _grade_id(cell)
         if name.startswith("answer_"):
             total += 1
             try:
-                answered += read_answers(cell.source).get(name) not in (None, "", [])
+                answer = read_answers(cell.source).get(name)
+                why = quiz.unreadable(answer, *forms[name]) if name in forms else ""
             except NotAnAnswer as error:
-                problems.append(f"{name}: {error}")
+                answer, why = None, f"{error}."
+            if why:
+                problems.append(f"{name} cannot be marked: {why}")
+            else:
+                answered += not quiz.blank(answer)
     progress.note(course, what, answered=[answered, total])
     return answered, total, problems
 
@@ -89,7 +101,12 @@ def mark_mine(course: Course, slug: str) -> list[tuple[Result, Path]]:
     Works in a temporary copy of the course directory; the pages are kept in work/<slug>/feedback/.
     """
     if not course.solutions.is_dir():
-        raise NotFound("This copy of the course has no solutions to mark by: `course submit` hands it in.")
+        number = slug.partition("-")[0]
+        raise NotFound(
+            f"This copy of the course has no solutions to mark by. `course check {number}` runs the checks "
+            f"that are here, and `course submit {number}` packs your work for whoever marks it. "
+            "A clone of the whole course has the solutions."
+        )
     marked = []
     with tempfile.TemporaryDirectory(prefix="course-mark-") as folder:
         there = Course(Path(folder))
@@ -110,6 +127,29 @@ def mark_mine(course: Course, slug: str) -> list[tuple[Result, Path]]:
                     progress.note(course, what, mark=[result.mark, sum(m for _, m in result.marks.values())])
                 marked.append((result, page))
     return marked
+
+
+def _forms(course: Course, what: Assignment) -> dict[str, tuple[str, list[str]]]:
+    """The form of each answer, (kind, options), as the released questions name it."""
+    released = course.released(what)
+    path = released if released.exists() else course.of_learner(what)
+    forms, text = {}, ""
+    for cell in submission.read(path).cells:
+        if cell.cell_type == "markdown":
+            text = cell.source
+        elif (name := _grade_id(cell)).startswith("answer_") and (form := quiz.form(text)):
+            forms[name] = form
+    return forms
+
+
+@contextlib.contextmanager
+def _in_terminal() -> Iterator[None]:
+    """Tell kernels that are started now to show failing runs as text."""
+    os.environ[IN_TERMINAL] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[IN_TERMINAL]
 
 
 def pack(course: Course, slug: str, name: str, folder: Path) -> tuple[Path, list[str]]:

@@ -16,6 +16,7 @@ import contextlib
 import html
 import math
 import numbers
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -28,6 +29,19 @@ EXAMPLES = {
     "order": 'a list of all the letters in your order, such as ["b", "a", "c"]',
     "line": "the number of a line, such as 4",
 }
+
+
+FORMS = {
+    "single": "One letter in quotes",
+    "several": "All that are right, as a list of letters",
+    "numeric": "A number",
+    "order": "A list of all the letters in your order",
+    "line": "The number of the line",
+}
+"""How the text of a question names the form of its answer, before "such as"."""
+
+OPTION = re.compile(r"^\s*(?:[-*]\s+)?\*{0,2}([a-z])[.)]\*{0,2}\s", re.M)
+"""How the text of a question letters an option."""
 
 
 class Verdict(NamedTuple):
@@ -81,18 +95,11 @@ def mark(answer: Any, *, kind: str, key: Any, because: Mapping[Any, str], tolera
     keys = list(key) if kind in ("several", "order") else [key]
     if missing := [right for right in keys if right not in because]:
         raise ValueError(f"`because` must explain the key {missing[0]!r}")
-    read: Callable[[Any, list[Any]], Any] = {
-        "single": _letter, "several": _letters, "numeric": _number, "order": _letters, "line": _line,
-    }[kind]  # fmt: skip
     right = _explain("The answer has" if len(keys) > 1 else "The answer is", keys, because)
-    if _blank(answer):
+    if blank(answer):
         return Verdict(0.0, [("Not answered.", ""), *right, *_others(keys, because)])
     try:
-        mine = read(answer, list(because))
-        if kind == "several":
-            mine = sorted(set(mine))
-        if kind == "order" and sorted(mine) != sorted(keys):
-            raise _Malformed("each letter must stand in the list once")
+        mine = _read(answer, kind, list(because))
     except _Malformed as error:
         told = [("Your answer could not be read:", f"{error}. Write {EXAMPLES[kind]}.")]
         return Verdict(0.0, [*told, *right, *_others(keys, because)])
@@ -106,7 +113,27 @@ def mark(answer: Any, *, kind: str, key: Any, because: Mapping[Any, str], tolera
     return Verdict(got, [*told, *right, *_others([*chosen, *keys], because)])
 
 
-def _blank(answer: Any) -> bool:
+def form(text: str) -> tuple[str, list[str]] | None:
+    """The kind and the letters of the options, as the text of a question names them; None if it does not."""
+    said = [(text.rfind(f"{words}, such as"), kind) for kind, words in FORMS.items()]
+    last, kind = max(said)
+    return (kind, OPTION.findall(text)) if last >= 0 else None
+
+
+def unreadable(answer: Any, kind: str, options: list[Any]) -> str:
+    """Why an answer cannot be marked, in a sentence that does not say what is right; "" if it can, or is
+    blank."""
+    if blank(answer):
+        return ""
+    try:
+        _read(answer, kind, options)
+    except _Malformed as error:
+        return f"{error}; write {EXAMPLES[kind]}."
+    return ""
+
+
+def blank(answer: Any) -> bool:
+    """Whether the question is not answered."""
     if isinstance(answer, str):
         return not answer.strip()
     return answer is None or (isinstance(answer, list | tuple | set | frozenset) and not answer)
@@ -125,6 +152,17 @@ def _marked(mine: Any, kind: str, key: Any, tolerance: float) -> float:
         slips = len(set(mine) ^ set(key))
         return {0: 1.0, 1: 0.5}.get(slips, 0.0)
     return float(mine == (list(key) if kind == "order" else key))
+
+
+def _read(answer: Any, kind: str, options: list[Any]) -> Any:
+    """The answer as it is marked; raises _Malformed if it has another form than the question asks for."""
+    read: Callable[[Any, list[Any]], Any] = {
+        "single": _letter, "several": _letters, "numeric": _number, "order": _letters, "line": _line,
+    }[kind]  # fmt: skip
+    mine = read(answer, options)
+    if kind == "order" and sorted(mine) != sorted(options):
+        raise _Malformed("each letter must stand in the list once")
+    return sorted(set(mine)) if kind == "several" else mine
 
 
 def _letter(answer: Any, options: list[Any]) -> str:

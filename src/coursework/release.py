@@ -10,6 +10,7 @@ import ast
 import hashlib
 import io
 import json
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -177,9 +178,22 @@ def archive(course: Course, target: Path) -> Path:
         for path in sorted(set(files)):
             inside = path.relative_to(course.root)
             if "__pycache__" not in inside.parts and ".ipynb_checkpoints" not in inside.parts:
-                _add(package, f"interplay-course/{inside.as_posix()}", path.read_bytes())
+                content = path.read_bytes()
+                if inside.name == "README.md" and len(inside.parts) == 1:
+                    content = for_archive(content.decode()).encode()
+                _add(package, f"interplay-course/{inside.as_posix()}", content)
     target.write_bytes(buffer.getvalue())
     return target
+
+
+def for_archive(readme: str) -> str:
+    """The README as the archive's reader needs it, who has neither git nor solutions.
+
+    What stands between `<!-- clone -->` and `<!-- /clone -->` is left out; a comment that begins with
+    `<!-- archive` is shown.
+    """
+    readme = re.sub(r"<!-- clone -->.*?<!-- /clone -->\n?", "", readme, flags=re.DOTALL)
+    return re.sub(r"<!-- archive\n(.*?)-->\n?", r"\1", readme, flags=re.DOTALL)
 
 
 def _add(package: zipfile.ZipFile, name: str, content: bytes) -> None:

@@ -26,13 +26,16 @@ def bars(gaps: Sequence[float], waits: Sequence[float], services: Sequence[float
 
 
 def of_waits(
-    gaps: Sequence[float], services: Sequence[float], right: Sequence[float], mine: Any
+    gaps: Sequence[float], services: Sequence[float], right: Sequence[float], mine: Any, first: int = 1
 ) -> "Timeline":
-    """The right waits beside a learner's; the right ones alone where `mine` is no list of as many numbers."""
+    """The right waits beside a learner's; the right ones alone where `mine` is no list of as many numbers.
+
+    `first` is the number of the first request: 0 where the task counts like that.
+    """
     runs = {"as it should be": bars(gaps, right, services)}
     if isinstance(mine, list | tuple) and len(mine) == len(right) and all(map(_finite, mine)):
         runs["yours"] = bars(gaps, mine, services)
-    return Timeline(runs)
+    return Timeline(runs, first)
 
 
 def _finite(value: Any) -> bool:
@@ -42,7 +45,8 @@ def _finite(value: Any) -> bool:
 class Timeline:
     """Several runs of the same requests under one time axis: `runs` maps a title to its bars."""
 
-    def __init__(self, runs: Mapping[str, Sequence[Bar]]) -> None:
+    def __init__(self, runs: Mapping[str, Sequence[Bar]], first: int = 1) -> None:
+        self.first = first
         self.runs = {title: list(rows) for title, rows in runs.items()}
         self.end = max([1e-9, *(bar.ends for rows in self.runs.values() for bar in rows)])
 
@@ -52,7 +56,7 @@ class Timeline:
         lines = []
         for title, rows in self.runs.items():
             lines.append(title)
-            for number, bar in enumerate(rows, 1):
+            for number, bar in enumerate(rows, self.first):
                 before, start, end = (round(max(0.0, t) * scale) for t in bar)
                 line = " " * before + "." * (start - before) + "#" * max(1, end - start)
                 lines.append(f"{number:>4} |{line:<{width}}| waits {bar.starts - bar.arrives:.3g} s")
@@ -65,7 +69,7 @@ class Timeline:
         most = max(1, *(len(rows) for rows in self.runs.values()))
         figure, panels = canvas(rows=len(self.runs), height=0.8 + 0.22 * most)
         for axes, (title, rows) in zip(panels, self.runs.items(), strict=True):
-            numbers = range(1, len(rows) + 1)
+            numbers = range(self.first, self.first + len(rows))
             come, start = [bar.arrives for bar in rows], [bar.starts for bar in rows]
             waiting = [bar.starts - bar.arrives for bar in rows]
             work = [bar.ends - bar.starts for bar in rows]

@@ -45,6 +45,8 @@ SETTINGS: dict[str, Any] = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/extensionmanager-extension:plugin": {"enabled": False},
 }
+# Figures have a white ground; on a dark page it is softened.
+STYLE = '[data-jp-theme-light="false"] .jp-OutputArea-output img { filter: brightness(0.88); }\n'
 
 
 # ---- a learner's own copies
@@ -128,6 +130,9 @@ def lay_out(root: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if content is SETTINGS or not path.exists():  # a layout that the learner has made is kept
             write_whole(path, json.dumps(content, indent=1))
+    style = config / "custom" / "custom.css"
+    style.parent.mkdir(exist_ok=True)
+    write_whole(style, STYLE)
 
 
 def open_course(root: Path, port: int | None = None, browser: bool | None = None) -> int:
@@ -147,6 +152,7 @@ def open_course(root: Path, port: int | None = None, browser: bool | None = None
         f"--ServerApp.root_dir={root}",
         f"--ServerApp.open_browser={has_display() if browser is None else browser}",
         f"--LabApp.default_url=/lab/workspaces/course/tree/{START}",
+        "--LabApp.custom_css=True",
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--KernelManager.transport_encryption=auto",  # without it each kernel prints a warning

@@ -11,6 +11,7 @@ import html
 import io
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,7 +19,7 @@ from matplotlib.figure import Figure
 from .arguments import refuse
 from .experiment import Interval
 from .run import Run
-from .trace import MESSAGE_KINDS, OPEN, STATUSES
+from .trace import MESSAGE_KINDS, OK, OPEN, STATUSES
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = (
     "#0072B2",
@@ -43,6 +44,10 @@ MESSAGE_STYLE = {  # colour, marker at the arriving end
     "hedge": (ORANGE, "p"),
     "cancel": (BLACK, "|"),
 }
+# A span's bars, as the player draws them.
+WAITS: dict[str, Any] = {"color": "white", "edgecolor": "#888888", "hatch": "||||"}
+WORKS: dict[str, Any] = {"color": BLUE, "edgecolor": BLUE}
+FOR_NOBODY: dict[str, Any] = {"color": "#f6dbc7", "edgecolor": RED, "hatch": "////"}
 
 
 class Picture:
@@ -157,42 +162,66 @@ def spacetime(run: Run, request: int, start: float | None = None, end: float | N
     return Picture(figure, f"Messages of request {request} from node to node over time: {counts}.")
 
 
+def _nobody_waits(run: Run, spans: Sequence[tuple]) -> dict[int, float]:
+    """For each span of one request, by its number, the time from which nobody waits for it; inf if always.
+
+    The user is gone, the caller's own work has ended, or the next attempt has come (a hedge has its
+    attempt's number, and is one more, not the next); and so for everything below it.
+    """
+    again = {(s[2], s[3], s[8] - 1): s[4] for s in reversed(spans)}
+    user = next((r[2] for r in run.trace.requests if r[0] == spans[0][0]), math.nan)
+    ended = {s[1]: s[6] for s in spans}
+    over: dict[int, float] = {}
+    for _, span, parent, node, arrived, _, _, _, attempt in spans:
+        above = [ended[parent]] if ended.get(parent, math.nan) > arrived else []
+        gone = [user, again.get((parent, node, attempt), math.inf), over.get(parent, math.inf), *above]
+        over[span] = min(time for time in gone if not math.isnan(time))
+    return over
+
+
 def waterfall(run: Run, request: int) -> Picture:
-    """The spans of one request, one row each: hatched while it waits, solid while it is worked on."""
+    """The spans of one request, one row each: thin upright lines while it waits, solid while it is worked on.
+
+    Hatched as in the player: the work goes on, but nobody waits for it any more.
+    """
     spans = sorted((s for s in run.trace.spans if s[0] == request), key=lambda s: s[4])
     user = next((r for r in run.trace.requests if r[0] == request), None)
     if user is None:
         refuse("request", request, f"a request of this run, 1 to {run.requests}")
+    over = _nobody_waits(run, spans) if spans else {}
     figure, (axes,) = canvas(height=0.9 + 0.3 * (len(spans) + 1))
     axes.grid(visible=False)
     stop = run.until if math.isnan(user[2]) else user[2]
     axes.barh(0, stop - user[1], left=user[1], color="#bbbbbb", edgecolor=BLACK, height=0.6)
     labels = [f"user: {STATUSES[user[3]]}"]
     said = [f"The user waited {stop - user[1]:.3g} s and got: {STATUSES[user[3]]}"]
-    for row, (_, _, _, node, arrived, started, ended, status, attempt) in enumerate(spans, 1):
+    for row, (_, span, _, node, arrived, started, ended, status, attempt) in enumerate(spans, 1):
         finish = run.until if math.isnan(ended) else ended
         begin = finish if math.isnan(started) else started
-        axes.barh(
-            row, begin - arrived, left=arrived, color="white", edgecolor=ORANGE, hatch="////", height=0.6
-        )
-        axes.barh(row, finish - begin, left=begin, color=BLUE, edgecolor=BLUE, height=0.6)
+        left = min(max(over[span], begin), finish)
+        vain = finish - left if finish - left > 1e-6 else 0.0
+        axes.barh(row, begin - arrived, left=arrived, height=0.6, **WAITS)
+        axes.barh(row, left - begin, left=begin, height=0.6, **WORKS)
+        axes.barh(row, vain, left=left, height=0.6, **FOR_NOBODY)
         name = run.trace.nodes[node].name
-        labels.append(f"{name}, attempt {attempt}: {STATUSES[status]}")
-        state = "still open" if status == OPEN else STATUSES[status]
+        state = "too late" if vain and status == OK else STATUSES[status]
+        labels.append(f"{name}, attempt {attempt}: {state}")
         said.append(
-            f"{name}, attempt {attempt}: waited {begin - arrived:.3g} s, "
-            f"worked {finish - begin:.3g} s, {state}"
+            f"{name}, attempt {attempt}: waited {begin - arrived:.3g} s, worked {finish - begin:.3g} s, "
+            + (f"{vain:.3g} s of that for nobody, " if vain else "")
+            + ("still open" if status == OPEN else state)
         )
     last = max([stop, *(s[6] for s in spans if not math.isnan(s[6]))])
     margin = 0.02 * (last - user[1])
     axes.set_xlim(user[1] - margin, last + margin)
-    axes.barh(0, 0, left=stop, color="white", edgecolor=ORANGE, hatch="////", label="waits for a worker")
-    axes.barh(0, 0, left=stop, color=BLUE, label="is worked on")
+    axes.barh(0, 0, left=stop, label="waits for a worker", **WAITS)
+    axes.barh(0, 0, left=stop, label="is worked on", **WORKS)
+    axes.barh(0, 0, left=stop, label="work for nobody", **FOR_NOBODY)
     axes.axvline(stop, color=BLACK, linestyle="dashed", linewidth=0.8, label="the user stops waiting")
     axes.set_yticks(range(len(labels)), labels, fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel("simulated time (s)")
-    axes.legend(fontsize=8, frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
+    figure.legend(fontsize=8, frameon=False, ncols=4, loc="outside upper right")
     return Picture(figure, f"Waterfall of request {request}. " + "; ".join(said) + ".")
 
 

@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
+from nbgrader.api import Gradebook
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -19,6 +20,7 @@ from coursework.marking.run import mark_class
 
 FILES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod"}
 NAMED = {
+    "while an assignment is written to the gradebook": (Gradebook, "update_or_create_grade_cell"),
     "between autograde and feedback": (one.Nbgrader, "feedback"),
     "while the marks of a submission are written": (SaveAtOnce, "_add_score"),
     "before it is recorded": (one, "write_whole"),

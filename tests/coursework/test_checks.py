@@ -1,13 +1,14 @@
 """The vocabulary of lab checks: what a learner who fails is shown, and that no answer crashes a check."""
 
 import logging
+import re
 import sys
 import warnings
 
 import numpy as np
 import pytest
 
-from coursework.checks import CheckFailed, Checks, failed_names
+from coursework.checks import IN_TERMINAL, WIDTH, CheckFailed, Checks, failed_names
 from coursework.rehearse import _run
 
 
@@ -37,7 +38,54 @@ def test_all_checks_of_a_cell_run_and_their_names_are_collectable():
         checks.done()
     assert failed_names(str(failed.value)) == ["part: one", "part: three"]
     assert "2 of 3 checks failed" in failed.value.message()
-    assert failed.value._render_traceback_() == failed.value.message().splitlines()
+    assert failed.value._render_traceback_() == failed.value.message(figures=True).splitlines()
+
+
+class Picture:
+    """A run that has words and a figure."""
+
+    def text(self):
+        return "#### in words"
+
+    def figure(self):
+        from matplotlib.figure import Figure
+
+        return Figure()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_run_is_shown_once_drawn_in_a_notebook_and_in_words_in_a_terminal(monkeypatch, terminal):
+    published = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **_: published.append(data))
+    monkeypatch.setenv(IN_TERMINAL, "1") if terminal else monkeypatch.delenv(IN_TERMINAL, raising=False)
+    checks = Checks("part")
+
+    @checks.that("it holds")
+    def _(expect):
+        expect.picture(Picture())
+        expect.picture("words only")
+        expect.equal(1, 2)
+
+    with pytest.raises(CheckFailed) as failed:
+        checks.done()
+    shown = "\n".join(failed.value._render_traceback_())
+    assert shown.count("words only") == 1
+    assert shown.count("#### in words") == terminal
+    assert shown.count("the failing run is drawn above") == (not terminal)
+    assert [sorted(data) for data in published] == [] if terminal else [["image/png", "text/plain"]]
+
+
+def test_long_lines_are_broken_between_words():
+    cause, given = "a rather long explanation " * 8, f"f({list(range(100))})"
+    checks = Checks("part")
+    checks.that("a name of some length that goes on " * 4, cause=cause)(
+        lambda expect: expect.equal(1, 2, given=given)
+    )
+    with pytest.raises(CheckFailed) as failed:
+        checks.done()
+    lines = re.sub("\x1b[^m]*m", "", failed.value.message()).splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert {word for line in lines for word in line.split()} >= {*cause.split(), *given.split()}
 
 
 def test_passing_checks_say_no_more_than_that(capsys):

@@ -6,6 +6,7 @@ import zipfile
 import nbformat
 import pytest
 import tiny
+from rich.color import ColorSystem
 from typer.testing import CliRunner
 
 from coursework import cli, progress
@@ -73,8 +74,72 @@ def test_check_tells_which_answers_cannot_be_read(run, course):
     work_on(course, tiny.QUIZ, answer_1="answer_1 = b", answer_2='answer_2 = ["a"')
     status, said = run("check", "99")
     assert status == 1
-    assert "answer_1: `b` is not a plain value" in said
-    assert "answer_2: line 1 of the answer cell is not Python" in said
+    assert "answer_1 cannot be marked: `b` is not a plain value" in said
+    assert "answer_2 cannot be marked: line 1 of the answer cell is not Python" in said
+    assert "0 of 3 questions answered" in said
+
+
+FORMS = [
+    '* **a.** x\n* **b.** y\n* **c.** z\n\nOne letter in quotes, such as `"a"`.',
+    '* **a.** x\n* **b.** y\n* **c.** z\n\nAll that are right, as a list of letters, such as `["a"]`.',
+    "How many? A number, such as `12.5`.",
+]
+
+
+@pytest.fixture
+def worded(course):
+    """The tiny course, with questions that name the form of their answers."""
+    path = course.released(tiny.QUIZ)
+    notebook = nbformat.read(path, as_version=4)
+    texts = [cell for cell in notebook.cells if cell.id.startswith("text-")]
+    for cell, text in zip(texts, FORMS, strict=True):
+        cell.source = text
+    nbformat.write(notebook, path)
+    return course
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "words"),
+    [
+        (1, '["C"]', "one letter is asked, and ['C'] is a list"),
+        (1, '"d"', "'d' is none of the options a, b, c"),
+        (2, '"b, e"', "a list of letters is asked, and 'b, e' is a text in quotes"),
+        (2, '["a", "e"]', "'e' is none of the options"),
+        (3, '"63.4"', "a number is asked, and '63.4' is a text in quotes"),
+    ],
+)
+def test_check_and_submit_tell_a_form_that_cannot_be_marked(run, worded, number, answer, words, tmp_path):
+    work_on(worded, tiny.QUIZ, **{f"answer_{number}": f"answer_{number} = {answer}"})
+    for command in (["check", "99"], ["submit", "99", "--as", "ada", "--to", str(tmp_path)]):
+        _, said = run(*command)
+        assert f"answer_{number} cannot be marked: {words}" in said
+        assert said.count("cannot be marked") == 1
+    assert "0 of 3 questions answered" in run("check", "99")[1]
+
+
+@pytest.mark.parametrize(("right", "wrong"), [("b", "a")])
+def test_check_does_not_tell_right_from_wrong(run, worded, right, wrong):
+    said = []
+    for letter in (right, wrong):
+        work_on(worded, tiny.QUIZ, answer_1=f'answer_1 = "{letter}"', answer_2='answer_2 = ["A", "c "]')
+        said.append(run("check", "99")[1])
+    assert said[0] == said[1]
+    assert "2 of 3 questions answered" in said[0]
+    assert "cannot be marked" not in said[0]
+
+
+def test_check_colours_a_terminal_only(run, course, monkeypatch):
+    work_on(course, tiny.LAB, double="def double(x):\n    return x\n")
+    assert "\x1b" not in run("check", "99")[1]
+    monkeypatch.setattr(cli.console, "_color_system", ColorSystem.STANDARD)
+    assert "\x1b[31m✗" in run("check", "99")[1]
+
+
+def test_check_shows_the_failing_run_in_words(run, course):
+    work_on(course, tiny.LAB, count=COUNT.replace("n <= 2", "n <= 3"))
+    _, said = run("check", "99")
+    assert said.count("the failing run:") == 1
+    assert "your state after it" in said
 
 
 def test_mark_mine_uses_the_hidden_tests_and_keeps_the_feedback(run, course):

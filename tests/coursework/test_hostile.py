@@ -100,6 +100,13 @@ def outputs(course, student):
     return json.dumps([cell.get("outputs") for cell in cells])
 
 
+def command(process):
+    """Its command line; that of one which has ended, and waits to be taken leave of, is empty."""
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
+
+
 class Marked:
     def __init__(self, course, names, kind):
         listener = Listener()
@@ -115,9 +122,7 @@ class Marked:
             for name in SECRETS:
                 del os.environ[name]
         self.results = {result.student: result for result in results}
-        self.left = [
-            child for child in mine.children(recursive=True) if "marking.zygote" in str(child.cmdline())
-        ]
+        self.left = [child for child in mine.children(recursive=True) if "marking.zygote" in command(child)]
         self.traces = traces()
         self.memory += mine.memory_info().rss + psutil.disk_usage("/dev/shm").used
         self.calls = listener.calls

@@ -60,8 +60,32 @@ def test_one_setting_takes_points_off_everywhere(course):
     assert again == {"ada": (3, True), "bob": (1.5, True)}
 
 
+def test_an_extension_for_one_learner(course):
+    """As the instructor's page gives it."""
+    late_class(course, ", late=0.25")
+    with Gradebook(f"sqlite:///{course.solutions}/gradebook.db", "interplay") as book:
+        book.update_or_create_submission(tiny.QUIZ.name, "bob")
+        book.grant_extension(tiny.QUIZ.name, "bob", days=1)
+    results = {r.student: r.mark for r in mark_class(course, tiny.QUIZ, again=True)}
+    assert results == {"ada": 3, "bob": 2.25}
+
+
 def test_a_share_that_is_none_is_told(course):
     config = course.solutions / "nbgrader_config.py"
     config.write_text(re.sub(r'salt="interplay"', 'salt="interplay", late=10', config.read_text()))
     with pytest.raises(ValueError, match="share of the points"):
         Nbgrader(course)
+
+
+def test_the_marks_of_all_are_those_of_each(course):
+    late_class(course, ", late=0.25")
+    tiny.submit(course, tiny.QUIZ, "new", tiny.quiz())
+    app = Nbgrader(course)
+    each = {who: (app.marks(tiny.QUIZ, who), app.penalty(tiny.QUIZ, who)) for who in ("ada", "bob")}
+    assert app.class_marks(tiny.QUIZ) == each
+    assert app.class_marks(tiny.LAB) == {}
+    assert {r.student: r.mark for r in report.collect(course, [tiny.QUIZ])} == {
+        "ada": 3,
+        "bob": 1.5,
+        "new": None,
+    }

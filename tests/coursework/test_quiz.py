@@ -2,7 +2,7 @@
 
 import pytest
 
-from coursework.quiz import mark
+from coursework.quiz import blank, form, mark, unreadable
 
 ABC = {"a": "Because of a <b>.", "b": "Because of b.", "c": "Because of c."}
 SINGLE = {"kind": "single", "key": "b", "because": ABC}
@@ -82,6 +82,41 @@ def test_a_wrong_type_gets_nothing_and_is_told(answer, question, words):
 def test_every_option_is_explained_whatever_was_answered(answer):
     text = mark(answer, **SINGLE).text()
     assert all(text.count(why) == 1 for why in ABC.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("How long? A number, such as `12.5`.", ("numeric", [])),
+        ("Which line?\n\nThe number of the line, such as `8`.", ("line", [])),
+        ('Why?\n\n* **a.** so\n* **b.** so\n\nOne letter in quotes, such as `"a"`.', ("single", ["a", "b"])),
+        ("* **a.** so\n\nAll that are right, as a list of letters, such as `[]`.", ("several", ["a"])),
+        ("* **a.** so\n\nA list of all the letters in your order, such as `[]`.", ("order", ["a"])),
+        ("What is a number?", None),
+    ],
+)
+def test_the_text_of_a_question_names_the_form_of_the_answer(text, expected):
+    assert form(text) == expected
+
+
+@pytest.mark.parametrize("question", [SINGLE, SEVERAL, NUMERIC, ORDER, LINE])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("a", "b", "d", "a,c", "abc", "63.4", 4, 3, 63.4, 0.5, True, None, [], {"a": 1}, float("nan")),
+        *(["a"], ["C"], ["c", "a", "b"], ["a", "a"], ["a,c"], [["a"]]),
+    ],
+)
+def test_what_cannot_be_marked_is_what_the_marking_cannot_read(answer, question):
+    options = list(question["because"])
+    why = unreadable(
+        answer, question["kind"], options if question["kind"] in ("single", "several", "order") else []
+    )
+    verdict = mark(answer, **question)
+    assert bool(why) == ("could not be read" in verdict.text())
+    assert not (why and verdict.mark)
+    if blank(answer):
+        assert why == ""
 
 
 def test_a_common_wrong_number_is_recognised():

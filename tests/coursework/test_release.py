@@ -1,5 +1,6 @@
 """What learners get: the same bytes each time, no secret, and nothing of theirs overwritten."""
 
+import re
 import zipfile
 
 import nbformat
@@ -132,6 +133,25 @@ def test_the_learners_archive_has_no_solutions(course, tmp_path):
     assert {"interplay-course/labs/99-tiny/lab.ipynb", "interplay-course/README.md"} <= set(names)
     assert not any("solutions/" in name for name in names)
     assert "Why b." not in text
+
+
+def test_the_archives_readme_is_true_of_the_archive(tmp_path):
+    """It names no file, link or command that only a clone has."""
+    whole = (tiny.ROOT / "README.md").read_text()
+    with zipfile.ZipFile(archive(Course(tiny.ROOT), tmp_path / "course.zip")) as package:
+        names = {name.removeprefix("interplay-course/") for name in package.namelist()}
+        readme = package.read("interplay-course/README.md").decode()
+    assert "<!--" not in readme
+    assert whole.count("<!-- clone -->") == whole.count("<!-- /clone -->") > 0
+    named = re.findall(r"\]\(([^)#]+)\)", readme) + re.findall(r"`([\w./-]+(?:/|\.\w+))`", readme)
+    assert {"LICENSE", "notebooks/00-start-here.ipynb", "src/interplay/"} <= set(named)
+    gone = [path for path in named if not any(name.startswith(path) for name in names)]
+    assert gone == ["work/"] * len(gone)  # which the first start makes
+    assert not re.search(
+        r"\bgit\b|make (test|format|lock|bench|release)|course (demo|release|report)", readme
+    )
+    for paragraph in readme.split("\n\n"):
+        assert ("mark --mine" in paragraph) <= ("clone of the whole course" in paragraph)
 
 
 @pytest.mark.parametrize("what", Course(tiny.ROOT).assignments(), ids=lambda what: what.name)

@@ -18,6 +18,12 @@ def test_the_text_shows_waits_and_work_to_scale():
     assert lines[1:3] == ["   1 |  ######  | waits 0 s", "   2 |    ....##| waits 2 s"]
 
 
+def test_the_numbers_may_begin_with_0():
+    picture = of_waits(GAPS, WORK, RIGHT, RIGHT, first=0)
+    assert [line[:6] for line in picture.text().splitlines() if "waits" in line] == ["   0 |", "   1 |"] * 2
+    assert [list(axes.get_yticks()) for axes in picture.figure().axes] == [[0, 1], [0, 1]]
+
+
 def test_a_learners_waits_stand_below_the_right_ones():
     assert list(of_waits(GAPS, WORK, RIGHT, [0.0, 0.0]).runs) == ["as it should be", "yours"]
 

@@ -1,9 +1,10 @@
 """Intervals say what they should, and every figure can be read without seeing it."""
 
+import matplotlib.colors
 import numpy as np
 import pytest
 
-from interplay import ArgumentError, Constant, Exponential, Retry, Simulation, figures
+from interplay import ArgumentError, Constant, Exponential, Hedge, Retry, Simulation, figures
 from interplay.experiment import Interval, interval, paired, replicate, sweep
 from interplay.trace import MESSAGE_KINDS
 
@@ -77,6 +78,42 @@ def test_every_figure_has_its_text(storm):
         assert 'alt="' in bundle["text/html"]
         assert bundle["text/plain"] == picture.alt
         assert picture.png(40).startswith(b"\x89PNG")
+
+
+def waterfall(**how):
+    """A call that works 2 s, and what its caller, who waits half a second, makes of it."""
+    shop = Simulation(seed=1, delay=Constant(0))
+    shop.service("inventory", workers=4, time=Constant(2.0))
+    shop.service("orders", workers=2, time=Constant(0.1), calls=lambda call: ask.call(call))
+    ask = shop.client("inventory", caller="orders", **how)
+    shop.users(shop.client("orders").call, rate=0.5, end=5)
+    return figures.waterfall(shop.run(20), 1)
+
+
+def hatched(picture):
+    """How long each span's work for nobody is, as it is drawn."""
+    bars = [bar for bar in picture.figure.axes[0].patches if bar.get_hatch() == "////"]
+    assert {matplotlib.colors.to_hex(bar.get_edgecolor()).upper() for bar in bars} == {figures.RED}
+    return [round(bar.get_width(), 3) for bar in bars[:-1]]  # the last one is the legend's
+
+
+def test_work_for_nobody_has_a_look_of_its_own():
+    wanted, given_up = waterfall(), waterfall(deadline=0.5)
+    assert hatched(wanted) == [0, 0]
+    assert "nobody" not in wanted.alt
+    assert hatched(given_up) == [0, 1.5]
+    assert "inventory, attempt 1: waited 0 s, worked 2 s, 1.5 s of that for nobody, too late" in given_up.alt
+    legend = {text.get_text() for text in given_up.figure.legends[0].get_texts()}
+    assert legend == {"waits for a worker", "is worked on", "work for nobody", "the user stops waiting"}
+    looks = [given_up.figure.axes[0].patches[-i] for i in (3, 2, 1)]
+    assert len({(bar.get_hatch(), bar.get_facecolor()) for bar in looks}) == 3
+
+
+def test_a_retry_makes_the_attempt_before_it_work_for_nobody_but_a_hedge_does_not():
+    again = waterfall(deadline=0.5, retry=Retry(2))
+    assert hatched(again)[1] == 1.5
+    assert hatched(waterfall(hedge=Hedge(0.5))) == [0, 0, 0.5]  # the loser, from the winner's answer on
+    assert hatched(waterfall(deadline=0.5, cancel=True)) == [0, 0]
 
 
 def test_every_kind_of_message_can_be_drawn():

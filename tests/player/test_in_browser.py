@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from browser_tools import Notebook
 from storm_model import outage, storm
 
 from interplay.player.measures import RECORDS
-from interplay.trace import RETRY
+from interplay.trace import CALLS, OK, RETRY
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("player-browser")]
 
@@ -127,6 +128,80 @@ def test_in_flight_is_the_traces_count_with_and_without_a_kernel(open_notebook):
     view.scrub(3.0)
     view.press("Play")
     view.page.wait_for_function("document.querySelector('.ip-player').dataset.time > 3.2")
+
+
+SAID = """() => {
+  const text = (e) => e.textContent.replace(/\\s+/g, ' ');
+  const all = (which) => [...document.querySelectorAll(`.ip-player ${which}`)].map(text);
+  return [all('.ip-card[aria-label=web]')[0], all('.ip-card[aria-label=inventory]')[0], all('.ip-truth')[0],
+          all('.ip-chart .ip-gutter').join(' '), all('.ip-note')];
+}"""
+
+
+def said(view, link):
+    """What the page says now: for each thing the numbers in box, sentence, link and chart, as far as told."""
+    web, inventory, truth, chart, links = view.page.evaluate(SAID)
+
+    def number(text, pattern):
+        found = re.search(pattern.replace("#", r"(none|[\d.]+)"), text)
+        return 0.0 if found is None or found[1] == "none" else float(found[1])
+
+    calls = sum(number(chart, f"{words}#/s") for words in ("retries", "first tries", "inventorycalls"))
+    return {
+        "asked": [number(web, "web#/s ask"), number(truth, "# users? a second"), number(chart, "offered#")],
+        "served": [number(web, "#/s served"), number(truth, "# (is|are) served"), number(chart, "goodput#")],
+        "failed": [number(web, "#/s fail"), number(truth, "# fails?[.]")],
+        "calls": [number(links[link], "#"), calls],
+        "waiting": [
+            number(inventory, "# waits?"),
+            number(truth, "# calls? waits?"),
+            number(chart, "inventory#"),
+        ],
+    }
+
+
+def told(run, t):
+    """The same numbers from the trace, over the second up to t; what waits, at t."""
+    since = t - 1.0
+    messages = np.frombuffer(run.trace.packed()["messages"], RECORDS["messages"])
+    users = np.frombuffer(run.trace.packed()["requests"], RECORDS["requests"])
+    here = lambda times: int(((since < times) & (times <= t)).sum())  # noqa: E731
+    return {
+        "asked": here(users["start"]),
+        "served": here(users["end"][users["status"] == OK]),
+        "failed": here(users["end"][users["status"] != OK]),
+        "calls": here(messages["sent"][(messages["target"] == 1) & np.isin(messages["kind"], CALLS)]),
+        "waiting": run.queue_at("inventory", t),
+    }
+
+
+def test_box_sentence_link_and_chart_say_the_same_of_the_same_second(view):
+    window = view.root.locator(".ip-window").inner_text()
+    assert window == "Per second and p99: over the last second. All else: now."
+    seen = []
+    for load, attempts in ((20, 4), (33, 1)):
+        view.slide("Attempts", attempts)
+        view.slide("Load", load)
+        run = storm(load=load, attempts=attempts).run(until=30)
+        for t in (6.3, 15.4, 18.7, 24.1):
+            view.scrub(t)
+            true, page = told(run, t), said(view, run.trace.links.index((2, 1)))
+            assert page == {name: [value] * len(page[name]) for name, value in true.items()}, (load, t)
+            seen.append(true)
+    assert all(any(row[name] for row in seen) for name in seen[0])
+
+
+def test_words_of_retries_wait_for_the_first_retry(view):
+    def words():
+        return view.root.inner_text()
+
+    assert {"first try", "retry", "retried"} <= set(words().split("\n"))
+    view.slide("Attempts", 1)
+    assert re.findall(r"first tr\w+|retry|retries|retried", words()) == ["retries"]  # to compare with
+    view.press("slowest")
+    assert "attempt" not in view.root.locator(".ip-waterfall").inner_text()
+    view.slide("Attempts", 3)
+    assert "attempt 1" in view.root.locator(".ip-waterfall").inner_text()
 
 
 def test_slider_to_repaint(view):
@@ -508,7 +583,8 @@ CONTRAST = """() => {
 @pytest.mark.parametrize("dark", [False, True])
 def test_all_texts_have_contrast_aa(open_notebook, dark):
     notebook = open_notebook(
-        "player.ipynb", [CELL, "Predict('Which?', {'a': ('one', 'w'), 'b': ('two', 'r')}, 'b')"]
+        "player.ipynb",
+        [CELL, "p = Predict('Which?', {'a': ('one', 'w'), 'b': ('two', 'r')}, 'b')\np.choice = 'a'\np"],
     )
     view = View(notebook)
     notebook.theme(dark)
@@ -517,6 +593,7 @@ def test_all_texts_have_contrast_aa(open_notebook, dark):
     assert len(found) > 60
     poor = [row for row in found if row[0] < 4.5 and "ip-sign" not in row[1]]
     assert poor == []
+    assert [row[2] for row in found if row[2] == "Change my mind"]  # a disabled button would not be looked at
     signs = [row for row in found if "ip-sign" in row[1]]
     assert all(row[0] >= 3 for row in signs)  # signs beside words, as graphics
 
@@ -559,6 +636,47 @@ def test_narrow_pages_hide_nothing(open_notebook, width):
             apart_x = a["x"] + a["width"] <= b["x"] or b["x"] + b["width"] <= a["x"]
             apart_y = a["y"] + a["height"] <= b["y"] or b["y"] + b["height"] <= a["y"]
             assert apart_x or apart_y
+
+
+ROW = """from interplay import *
+from interplay.player import *
+def row(work=0.05):
+    shop, names = Simulation(seed=1), ["a", "b", "c", "d"]
+    for name, after in zip(names, [*names[1:], None]):
+        calls = (lambda call, after=after: ask[after].call(call)) if after else None
+        shop.service(name, workers=4, time=Constant(work), calls=calls)
+    ask = {name: shop.client(name, caller=caller) for caller, name in zip(["web", *names], names)}
+    shop.users(ask["a"].call, rate=20)
+    return shop
+Player(row, until=10, layout=%s)"""
+TO_AND_FRO = {"web": (0, 0), "a": (1, 0), "b": (2, 0), "c": (2, 1), "d": (1, 1)}
+
+
+@pytest.mark.parametrize(("width", "layout", "lines"), [(1060, {}, 2), (800, {}, 3), (1400, TO_AND_FRO, 2)])
+def test_a_long_row_is_folded_and_every_word_stays_inside(open_notebook, width, layout, lines):
+    view = View(open_notebook("row.ipynb", [ROW % layout], width=width))
+    boxes = [card.bounding_box() for card in view.root.locator(".ip-card").all()]
+    middles = {round((box["y"] + box["height"] / 2) / 20) for box in boxes}
+    assert len(boxes) == 5
+    assert len(middles) == lines
+    stage = view.root.locator(".ip-row").bounding_box()
+    for note in view.root.locator(".ip-note").all():
+        box = note.bounding_box()
+        assert stage["x"] <= box["x"]
+        assert box["x"] + box["width"] <= stage["x"] + stage["width"]
+
+
+def test_compared_runs_play_and_chart_are_on_one_screen(open_notebook):
+    view = View(open_notebook("player.ipynb", [CELL], width=1400, height=900))
+    before = view.data("number")
+    view.root.get_by_label("Compare with").select_option("no retries")
+    view.answered(before)
+    one, other = [row.bounding_box() for row in view.root.locator(".ip-row").all()]
+    assert one["y"] == other["y"]
+    chart, seen = (
+        view.page.locator(w).first.bounding_box() for w in (".ip-chart", ".jp-WindowedPanel-outer")
+    )
+    assert chart["y"] + chart["height"] - one["y"] < seen["height"]
 
 
 # -- beside the widget ------------------------------------------------------------------------------

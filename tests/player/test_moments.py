@@ -3,7 +3,7 @@ import math
 import pytest
 from storm_model import outage, storm
 
-from interplay import Constant, Exponential, Simulation
+from interplay import Constant, ControlledDelay, Exponential, Fifo, FullJitter, Retry, Simulation
 from interplay.player import find_moments
 from interplay.player.measures import Tables, measure, window_of
 from interplay.player.moments import telling
@@ -81,6 +81,36 @@ def test_a_full_queue_is_named_once_for_each_burst():
     full = [m for m in find_moments(shop.run(until=30).trace) if m.kind == "full"]
     assert [round(m.time) for m in full] == [5, 20]
     assert full[0].what == "stock: full, it rejects"
+
+
+def behind(queue=None, deadline=0.3, capacity=math.inf, **how):
+    """web -> orders -> stock: one worker, slower than the users come."""
+    shop = Simulation(seed=2, delay=Constant(0.001))
+    stock = shop.service("stock", workers=1, time=Constant(0.1), queue=queue, capacity=capacity)
+    shop.service("orders", workers=99, time=Constant(0.001), calls=lambda call: ask.call(call))
+    ask = shop.client(stock, caller="orders", deadline=deadline, **how)
+    shop.users(shop.client("orders").call, rate=30, start=5, end=8)
+    return {(m.kind, m.what) for m in find_moments(shop.run(until=30).trace) if "stock" in m.what}
+
+
+def test_what_a_queue_throws_away_is_not_told_as_a_full_queue():
+    expired, waited = (
+        ("drop", "stock: drops what has expired"),
+        ("drop", "stock: drops what has waited too long"),
+    )
+    full = ("full", "stock: full, it rejects")
+    assert behind(Fifo(drop_expired=True)) & {expired, waited, full} == {expired}
+    assert behind(ControlledDelay(), deadline=60) & {expired, waited, full} == {waited}
+    assert behind(Fifo(drop_expired=True), capacity=3, deadline=0.25) & {expired, waited, full} == {
+        expired,
+        full,
+    }
+    retry = Retry(3, FullJitter(0.05, 1.0))
+    assert behind(Fifo(drop_expired=True), retry=retry) & {expired, waited, full} == {expired}
+
+
+def test_a_call_that_was_cancelled_is_neither_full_nor_dropped():
+    assert {kind for kind, _ in behind(cancel=True)} <= {"queue"}
 
 
 def by_hand(states, until=20.0):

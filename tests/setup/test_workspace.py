@@ -1,5 +1,6 @@
 """`course open`: a learner's copies are kept, and JupyterLab opens at the start page, locally."""
 
+import contextlib
 import json
 import os
 import re
@@ -111,6 +112,19 @@ def test_a_layout_that_the_learner_made_is_kept(course):
     assert '"mine"' in layout.read_text()
 
 
+def test_white_figures_are_softened_on_a_dark_page(course, monkeypatch):
+    for name in ("PATH", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.chdir(course)
+    given = []
+    monkeypatch.setattr("jupyterlab.labapp.LabApp.launch_instance", given.extend)
+    workspace.open_course(course)
+    assert "--LabApp.custom_css=True" in given
+    rule = (course / ".course" / "jupyter" / "custom" / "custom.css").read_text()
+    assert '[data-jp-theme-light="false"]' in rule
+    assert "img { filter: brightness(" in rule
+
+
 # ---- JupyterLab itself
 
 
@@ -186,7 +200,11 @@ def test_another_port_is_taken_when_one_is_taken_and_the_address_is_printed(open
 def test_it_listens_on_this_machine_only(opened):
     family = [psutil.Process(opened.process.pid)]
     family += family[0].children(recursive=True)
-    listening = [c.laddr.ip for p in family for c in p.net_connections() if c.status == psutil.CONN_LISTEN]
+    listening = []
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended since it was listed
+            found = process.net_connections()
+            listening += [c.laddr.ip for c in found if c.status == psutil.CONN_LISTEN]
     assert set(listening) == {"127.0.0.1"}
 
 

@@ -144,9 +144,11 @@ def test_the_goals_are_practised(what):
 
 @pytest.mark.slow
 @labs
-@pytest.mark.parametrize("stock", [False, True], ids=["configured", "stock"])
-def test_nbgrader_gives_the_same_marks(what, stock, tmp_path):
-    """The reference, the stub and some wrong answers; all of them with COURSE_WHOLE_CLASS=1."""
+def test_nbgrader_gives_the_same_marks(what, tmp_path):
+    """The reference, the stub and some wrong answers; all of them with COURSE_WHOLE_CLASS=1.
+
+    Stock nbgrader is held to the same in tests/coursework/test_same_marks.py.
+    """
     there = build(COURSE, tmp_path / "class", [what.slug])
     wrong = {answer.name.replace("_", "-"): answer for answer in samples.wrong_answers(COURSE, what.slug)}
     sample = (
@@ -154,15 +156,14 @@ def test_nbgrader_gives_the_same_marks(what, stock, tmp_path):
     )
     got = {}
     for student in ["reference", "stub", *sample]:
-        (result,) = mark_class(there, what, only=student, stock=stock)
+        (result,) = mark_class(there, what, only=student)
         got[student] = result.mark
         if student in wrong:
             answer = wrong[student]
             assert sorted(failed_checks(there, what, student)) == sorted(answer.fails)
             page = there.solutions / "feedback" / student / what.name / "lab.html"
-            if not stock:
-                assert squeezed(answer.message) in squeezed(text_of(page))
-                assert "HIDDEN TESTS" not in page.read_text(encoding="utf-8")
+            assert squeezed(answer.message) in squeezed(text_of(page))
+            assert "HIDDEN TESTS" not in page.read_text(encoding="utf-8")
     assert got == {"reference": FULL, "stub": 0} | {student: wrong[student].mark for student in sample}
 
 

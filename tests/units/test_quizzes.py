@@ -114,7 +114,6 @@ def test_there_are_enough_kinds_of_question(what):
 
 @quizzes
 def test_every_option_has_an_explanation(what):
-    options = re.compile(r"^\s*(?:[-*]\s+)?\*{0,2}([a-z])[.)]\*{0,2}\s", re.M)
     text = ""
     numbers = {f"answer_{question.number}": question for question in asked(what)}
     for cell in right(what).cells:
@@ -125,7 +124,24 @@ def test_every_option_has_an_explanation(what):
             arguments = numbers[grade_id].arguments
             assert all(len(why) > 15 for why in arguments["because"].values()), grade_id
             if arguments["kind"] in ("single", "several", "order"):
-                assert sorted(options.findall(text)) == sorted(arguments["because"]), grade_id
+                assert sorted(quiz.OPTION.findall(text)) == sorted(arguments["because"]), grade_id
+
+
+@quizzes
+def test_every_question_names_the_form_that_is_marked(what):
+    """By it `course check` tells which answers cannot be marked."""
+    text = ""
+    numbers = {f"answer_{question.number}": question for question in asked(what)}
+    for cell in samples.stub(COURSE, what).cells:
+        grade_id = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+        if cell.cell_type == "markdown":
+            text = cell.source
+        elif grade_id in numbers:
+            kind, options = quiz.form(text) or ("", [])
+            arguments = numbers[grade_id].arguments
+            assert kind == arguments["kind"], grade_id
+            if kind in ("single", "several", "order"):
+                assert sorted(options) == sorted(arguments["because"]), grade_id
 
 
 @quizzes

@@ -75,9 +75,9 @@ def pairs(course: Course, what: Assignment, students: list[str]) -> list[Pair]:
         likeness = common_weight / (sums[one] + sums[other] - common_weight)
         if len(both) >= ENOUGH and likeness >= ALIKE:
             here = set(both)
-            cells = [name for name, mine in own[one].items() if mine & here]
+            where = [name for name, mine in own[one].items() if mine & here]
             names = sorted(word for word in words[one] & words[other] if uses[word] == 2)
-            listed.append(Pair(one, other, min(1.0, likeness), cells, names))
+            listed.append(Pair(one, other, min(1.0, likeness), where, names))
     return sorted(listed, key=lambda pair: (-pair.likeness, pair.one, pair.other))
 
 

@@ -44,10 +44,10 @@ class Apart:
         self.learner.end()
         self.examiner.end()
 
-    def run(self, notebook: nbformat.NotebookNode, handed_in: Path, given: Path) -> None:
-        """Fill in the outputs of all code cells; `handed_in` and `given` are the folders of their files."""
-        for kernel, folder in ((self.learner, handed_in), (self.examiner, given)):
-            kernel.ask({"files": files(folder)}, self._timeout)
+    def run(self, notebook: nbformat.NotebookNode, handed_in: dict[str, str], given: dict[str, str]) -> None:
+        """Fill in the outputs of all code cells; `handed_in` and `given` are `files` of the two."""
+        for kernel, beside in ((self.learner, handed_in), (self.examiner, given)):
+            kernel.ask({"files": beside}, self._timeout)
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None

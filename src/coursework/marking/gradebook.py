@@ -6,12 +6,17 @@ the one before: they are written in one transaction.
 
 import contextlib
 import errno
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 from nbgrader.preprocessors import SaveAutoGrades
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, NoSuchModuleError, OperationalError
+
+logging.getLogger("tornado.application").addHandler(
+    logging.NullHandler()
+)  # nbgrader logs there what it raises
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LOCKED = (

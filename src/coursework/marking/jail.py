@@ -57,12 +57,22 @@ def leave_company() -> None:
     call("unshare", NEWNS | NEWUTS | NEWIPC | NEWNET | NEWPID)
 
 
-def furnish() -> None:
-    """Private /proc, /tmp and /dev/shm, and a loopback interface that leads nowhere else."""
-    nosuid_nodev = 0x2 | 0x4
+def furnish(readable: list[str]) -> None:
+    """Private /proc, /tmp and /dev/shm, and a loopback interface that leads nowhere else.
+
+    What is `readable` and stands in /tmp, as a course may that was cloned there, is put back.
+    """
+    nosuid_nodev, bind = 0x2 | 0x4, 0x1000
+    os.umask(0o022)
+    places = [Path(place) for place in readable if place.startswith("/tmp/")]
+    kept = [(place, os.open(place, os.O_PATH)) for place in places if place.exists()]
     call("mount", b"proc", b"/proc", b"proc", nosuid_nodev | 0x8, None)
     for folder in (b"/tmp", b"/dev/shm"):
         call("mount", b"tmpfs", folder, b"tmpfs", nosuid_nodev, f"size={DISK},mode=1777".encode())
+    for place, descriptor in kept:
+        place.mkdir(parents=True, exist_ok=True)
+        call("mount", f"/proc/self/fd/{descriptor}".encode(), str(place).encode(), None, bind, None)
+        os.close(descriptor)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         up = struct.pack("16sH14x", b"lo", 0x1 | 0x40)
         fcntl.ioctl(any_socket, 0x8914, up)  # SIOCSIFFLAGS

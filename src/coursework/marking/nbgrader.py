@@ -38,10 +38,10 @@ def keep_engines() -> None:
 class Nbgrader:
     """nbgrader on the course directory of `course`; `stock` leaves its configuration file aside.
 
-    `sandbox`, where it is given, takes the place of the configuration's.
+    `sandbox` and `scheduler`, where they are given, take the place of the configuration's.
     """
 
-    def __init__(self, course: Course, stock: bool = False, sandbox: str = ""):
+    def __init__(self, course: Course, stock: bool = False, sandbox: str = "", scheduler: str = ""):
         from nbgrader.coursedir import CourseDirectory
         from traitlets.config import Config, PyFileConfigLoader
 
@@ -53,6 +53,8 @@ class Nbgrader:
             self.config.merge(loader.load_config())
         if sandbox:
             self.config.ExecuteSafely.sandbox = sandbox
+        if scheduler:
+            self.config.ExecuteSafely.scheduler = scheduler
         self.config.CourseDirectory.root = str(course.solutions)
         self.coursedir = CourseDirectory(config=self.config)
 
@@ -83,12 +85,24 @@ class Nbgrader:
                 submission = gradebook.find_submission(what.name, student)
             except MissingEntry:
                 return None
-            grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
-            if any(grade.auto_score is None and grade.manual_score is None for grade in grades):
-                return None
-            return {
-                grade.name: (grade.score, grade.max_score) for grade in sorted(grades, key=lambda g: g.name)
-            }
+            return _marks(submission)
+
+    def class_marks(self, what: Assignment) -> dict[str, tuple[dict[str, tuple[float, float]] | None, float]]:
+        """The marks and the penalty of everybody who has a submission in the gradebook, in a few queries."""
+        from nbgrader import api
+        from sqlalchemy.orm import selectinload
+
+        with opened(self.coursedir) as gradebook:
+            grades = selectinload(api.SubmittedAssignment.notebooks).selectinload(
+                api.SubmittedNotebook.grades
+            )
+            found = (
+                gradebook.db.query(api.SubmittedAssignment)
+                .join(api.Assignment, api.SubmittedAssignment.assignment_id == api.Assignment.id)
+                .filter(api.Assignment.name == what.name)
+                .options(grades.selectinload(api.Grade.cell))
+            )
+            return {one.student_id: (_marks(one), _penalty(one)) for one in found}
 
     def penalty(self, what: Assignment, student: str) -> float:
         """The points that are taken off because the submission was late."""
@@ -96,10 +110,9 @@ class Nbgrader:
 
         with opened(self.coursedir) as gradebook:
             try:
-                notebooks = gradebook.find_submission(what.name, student).notebooks
+                return _penalty(gradebook.find_submission(what.name, student))
             except MissingEntry:
                 return 0.0
-            return float(sum(notebook.late_submission_penalty or 0.0 for notebook in notebooks))
 
     def _run(self, converter: Any, what: Assignment, student: str) -> Done:
         from nbgrader.utils import capture_log
@@ -118,6 +131,17 @@ class Nbgrader:
         if why := reason(trouble.error, self.coursedir.db_url):
             raise CannotGoOn(why)
         return Done(result["success"], f"{result.get('log', '')}{result.get('error', '')}")
+
+
+def _marks(submission: Any) -> dict[str, tuple[float, float]] | None:
+    grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
+    if any(grade.auto_score is None and grade.manual_score is None for grade in grades):
+        return None
+    return {grade.name: (grade.score, grade.max_score) for grade in sorted(grades, key=lambda g: g.name)}
+
+
+def _penalty(submission: Any) -> float:
+    return float(sum(notebook.late_submission_penalty or 0.0 for notebook in submission.notebooks))
 
 
 class _Trouble(logging.Handler):

@@ -1,7 +1,6 @@
 """Marks one submission, whatever state it is in: plain data in, plain data out.
 
-This is what a scheduler hands out, to a process of this machine or of another one that sees the same course
-directory. It needs nothing of the caller's.
+A process of this machine takes this from the pool; only what a learner wrote may run on another machine.
 """
 
 import functools
@@ -41,6 +40,8 @@ class Job:
     again: bool = False
     """Also where nothing has changed since it was marked."""
     feedback: bool = True
+    scheduler: str = ""
+    """The address of a Dask scheduler whose workers run labs; empty: they run here."""
 
 
 @dataclass
@@ -68,7 +69,7 @@ def mark_one(job: Job) -> Result:
     What is done is recorded last of all, so whatever was stopped half-way is marked again. Raises CannotGoOn.
     """
     result = Result(job.student, job.what)
-    app = nbgrader_for(Course(job.root), job.stock, job.sandbox)
+    app = nbgrader_for(Course(job.root), job.stock, job.sandbox, job.scheduler)
     record = job.root / ".course" / "marked" / job.what.name / f"{job.student}.json"
     with telling(app.coursedir.db_url):
         try:
@@ -106,7 +107,8 @@ def _mark(job: Job, app: Nbgrader, record: Path, result: Result) -> None:
         if result.before:
             return
     record.unlink(missing_ok=True)
-    if what.kind == "lab" and not job.stock and (kind := app.config.ExecuteSafely.sandbox) != "none":
+    here = what.kind == "lab" and not job.stock and not job.scheduler
+    if here and (kind := app.config.ExecuteSafely.sandbox) != "none":
         prove(zygote(kind, Path(app.coursedir.root)))
     done = app.autograde(what, job.student)
     result.problems += [line.split(": ", 1)[1] for line in done.log.splitlines() if " REPAIRED " in line]
@@ -126,15 +128,17 @@ SETTINGS = ("COURSE_SALT", "COURSE_TIMEOUT", "COURSE_SANDBOX", "COURSE_DB_URL")
 """Environment variables that the configuration reads."""
 
 
-def nbgrader_for(course: Course, stock: bool, sandbox: str) -> Nbgrader:
+def nbgrader_for(course: Course, stock: bool, sandbox: str, scheduler: str = "") -> Nbgrader:
     """nbgrader on this course; the same one for every submission that this process marks."""
     environment = tuple(os.environ.get(name) for name in SETTINGS)
-    return _nbgrader(course, stock, sandbox, environment)
+    return _nbgrader(course, stock, sandbox, scheduler, environment)
 
 
 @functools.lru_cache(maxsize=1)
-def _nbgrader(course: Course, stock: bool, sandbox: str, environment: tuple[str | None, ...]) -> Nbgrader:
-    return Nbgrader(course, stock, sandbox)
+def _nbgrader(
+    course: Course, stock: bool, sandbox: str, scheduler: str, environment: tuple[str | None, ...]
+) -> Nbgrader:
+    return Nbgrader(course, stock, sandbox, scheduler)
 
 
 @functools.lru_cache(maxsize=1)

@@ -13,6 +13,7 @@ from nbgrader import utils
 
 from coursework.checks import failed_names
 from coursework.layout import Assignment, Course, NotFound
+from coursework.marking.cluster import size
 from coursework.marking.gradebook import opened, telling
 from coursework.marking.nbgrader import Nbgrader
 from coursework.marking.one import Job, Result, mark_one, nbgrader_for
@@ -38,24 +39,28 @@ def mark_class(
     sandbox: str = "",
     workers: int = 1,
     feedback: bool = True,
+    scheduler: str = "",
 ) -> Iterator[Result]:
     """Mark every submission of `what` (or that of the student `only`), yielding each result as it comes.
 
-    `workers` is the number of processes that mark; with 1, this process does. Raises NoSandbox.
+    `workers` is the number of processes that mark; with 1, this process does. Labs run on the workers of the
+    Dask `scheduler`, where one is given, each asked by a process of its own. Raises NoSandbox and CannotGoOn.
     """
-    app = nbgrader_for(course, stock, sandbox)
-    if what.kind == "lab" and not stock:
+    app = nbgrader_for(course, stock, sandbox, scheduler)
+    if what.kind == "lab" and scheduler:
+        ((_, workers),) = spread(size, [scheduler], 1)  # a process apart: Dask starts threads
+    elif what.kind == "lab" and not stock:
         require(app.config.ExecuteSafely.sandbox)
     source = course.solutions / "source" / what.name / what.notebook
     if not source.exists():
         raise NotFound(f"There is no {source}: nothing to mark by.")
     ensure_generated(course, app, what)
     jobs = [
-        Job(course.root, what, student, sandbox, stock, again, feedback)
+        Job(course.root, what, student, sandbox, stock, again, feedback, scheduler)
         for student in students(course, what)
         if only in (None, student)
     ]
-    if workers == 1 or len(jobs) == 1:
+    if not scheduler and (workers == 1 or len(jobs) == 1):
         yield from map(mark_one, jobs)
         return
     for job, result in spread(mark_one, jobs, workers):

@@ -22,6 +22,8 @@ OTHERWISE = """Ways on:
   - on Debian or Ubuntu: sudo apt-get install bubblewrap libseccomp2
   - --sandbox landlock, on Linux 6.12 or later: needs no installation; a little less strict
   - a machine or container of its own that you can lose, with --sandbox none: no protection at all"""
+PACKAGES = str(Path(__file__).resolve().parents[2])
+"""Where the course's own packages are, the ones that this process uses."""
 SYSTEM = """
     /usr /bin /sbin /lib /lib32 /lib64 /etc/alternatives /etc/fonts /etc/ld.so.cache /etc/localtime
 """
@@ -33,7 +35,7 @@ class NoSandbox(Exception):
 
 def readable() -> list[str]:
     """What a kernel may read: the system, this Python, its environment, and the course's packages."""
-    ours = Path(__file__).resolve().parents[2]
+    ours = Path(PACKAGES)
     packages = [sysconfig.get_path(name) for name in ("purelib", "platlib")]
     places = {sys.prefix, sys.base_prefix, *packages, str(ours / "coursework"), str(ours / "interplay")}
     return [*SYSTEM.split(), *sorted({str(Path(place).resolve()) for place in places})]
@@ -110,8 +112,8 @@ def why_not(kind: str) -> str:
         return "" if found >= landlock.NEEDED else f"this kernel has {old} landlock (Linux 6.12 has it)"
     if not shutil.which("bwrap"):
         return "bubblewrap is missing"
-    if covered := [place for place in readable() if place.startswith(("/tmp/", "/dev/", "/proc/"))]:
-        return f"bubblewrap gives each learner a /tmp of its own, which would hide {covered[0]}: move it"
+    if covered := [place for place in readable() if place.startswith(("/dev/", "/proc/"))]:
+        return f"bubblewrap gives each learner a /dev and /proc of its own, which would hide {covered[0]}"
     done = subprocess.run([*bubblewrap(), "/bin/true"], capture_output=True, text=True)
     if done.returncode == 0:
         return ""

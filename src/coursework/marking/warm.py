@@ -21,6 +21,12 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
 }
 """All that a kernel knows of the marker's environment."""
+START = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from coursework.marking.zygote import main
+main()
+"""
 
 
 class Zygote:
@@ -33,7 +39,7 @@ class Zygote:
         self.kernels: set[int] = set()
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         environment = dict(ENVIRONMENT)
-        command = [sys.executable, "-I", "-m", "coursework.marking.zygote", str(theirs.fileno()), kind]
+        command = [sys.executable, "-I", "-c", START, sandbox.PACKAGES, str(theirs.fileno()), kind]
         if kind == "bubblewrap":
             environment |= {"HOME": "/tmp", "MPLCONFIGDIR": "/tmp/matplotlib"}
             command = [*sandbox.bubblewrap(hide), "--", *command]
@@ -57,7 +63,7 @@ class Zygote:
             "user": user,
             "environment": ENVIRONMENT | environment,
             "folder": folder,
-            "read": sandbox.readable() if folder else [],
+            "read": sandbox.readable(),
         }
         self._expect(b"ready", once=True)
         with contextlib.suppress(OSError):  # then it says nothing, either

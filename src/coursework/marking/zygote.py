@@ -1,7 +1,5 @@
 """A warm Python that forks kernels: everything slow is imported once, in one thread, inside the sandbox.
 
-    python -m coursework.marking.zygote SOCKET SANDBOX
-
 Each request on the socket is one JSON object with the descriptors that the new kernel is to use; the answer
 is a descriptor of the new process. The end of the socket is the end of the zygote.
 """
@@ -84,7 +82,7 @@ def become_kernel(
             socket.send_fds(server, [b"ok"], [os.pidfd_open(child)])
             os._exit(0)
         os.setsid()
-        jail.furnish()
+        jail.furnish(request["read"])
         jail.give_up_privileges(request["user"], alone=True)
         home = "/tmp"
     else:
@@ -123,7 +121,3 @@ def sweep(keep: list[int]) -> None:
                 os.kill(child, signal.SIGKILL)
         time.sleep(0.002)
         reap()
-
-
-if __name__ == "__main__":
-    main()

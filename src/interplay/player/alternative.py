@@ -49,18 +49,21 @@ def bundle(
 def sentence(seen: Seen) -> str:
     """One sentence about the whole run."""
     t = seen.totals
-    text = f"Of {t['asked']} requests {t['ok']} were served and {t['failed']} failed; {t['retries']} of "
-    return text + f"{t['attempts']} attempts were retries."
+    text = f"Of {t['asked']} requests {t['ok']} were served and {t['failed']} failed"
+    return text + (f"; {t['retries']} of {t['attempts']} attempts were retries." if t["retries"] else ".")
 
 
 def rows(seen: list[Seen]) -> list[list[str]]:
     """The table: a head, then one row for each number."""
     head = ["", *(s.label or "this run" for s in seen)]
+    retries = any(s.totals["retries"] for s in seen)
     numbers = [
         ("requests", lambda s: f"{s.totals['asked']}"),
         ("served", lambda s: f"{s.totals['ok']}"),
         ("failed", lambda s: f"{s.totals['failed']}"),
-        ("attempts (retries)", lambda s: f"{s.totals['attempts']} ({s.totals['retries']})"),
+        ("attempts (retries)", lambda s: f"{s.totals['attempts']} ({s.totals['retries']})")
+        if retries
+        else ("calls", lambda s: f"{s.totals['attempts']}"),
         ("goodput, per second", lambda s: f"{s.run.goodput:.1f}"),
         ("p50 and p99 of the served, seconds", lambda s: f"{s.run.latency.p50:.2f}, {s.run.latency.p99:.2f}"),
     ]

@@ -1,10 +1,12 @@
-"""What the player's chart and the moments are made of: rates and queues over time, from the packed trace."""
+"""A run in numbers, from the packed trace: rates and queues over time for the picture, totals, a comparison.
+
+The page reads its own numbers off the trace (page/measure.js), over `sliding(until)` seconds.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -65,6 +67,11 @@ def window_of(until: float) -> float:
     return next(power * step for step in (1, 2, 5, 10) if power * step >= rough * 0.999)
 
 
+def sliding(until: float) -> float:
+    """Over how many seconds, up to now, the page counts what it tells per second: one, if the run has ten."""
+    return max(window_of(until), round(min(1.0, until / 10), 6))
+
+
 @dataclass(frozen=True)
 class Measures:
     """Windows of `window` seconds: `time` is each one's middle (s), rates are per second, p99 in seconds.
@@ -81,19 +88,6 @@ class Measures:
     first: dict[int, np.ndarray]
     again: dict[int, np.ndarray]
     queue: dict[int, np.ndarray]
-
-    def page(self) -> dict[str, Any]:
-        """The same as plain lists, rounded; a missing percentile is None."""
-
-        def plain(values: np.ndarray) -> list[float | None]:
-            return [None if math.isnan(v) else round(float(v), 4) for v in values]
-
-        by_node = {name: {str(i): plain(v) for i, v in getattr(self, name).items()} for name in BY_NODE}
-        series = {name: plain(getattr(self, name)) for name in ("time", "offered", "goodput", "p99")}
-        return {"window": self.window, **series, **by_node}
-
-
-BY_NODE = ("first", "again", "queue")
 
 
 def measure(tables: Tables, window: float | None = None) -> Measures:
@@ -142,15 +136,7 @@ def totals(tables: Tables) -> dict[str, float]:
     }  # fmt: skip
 
 
-def difference(one: Tables, other: Tables, window: float) -> dict[str, Any]:
-    """Two runs with the same users, user by user: how many are served in only one of them.
-
-    `goodput` is the other's minus the one's, per second and window.
-    """
+def difference(one: Tables, other: Tables) -> dict[str, int]:
+    """Two runs with the same users, user by user: how many are served in only one of them."""
     served = [set(t.requests["request"][t.requests["status"] == OK].tolist()) for t in (one, other)]
-    gain = measure(other, window).goodput - measure(one, window).goodput
-    return {
-        "goodput": [round(float(v), 4) for v in gain],
-        "only_one": len(served[0] - served[1]),
-        "only_other": len(served[1] - served[0]),
-    }
+    return {"only_one": len(served[0] - served[1]), "only_other": len(served[1] - served[0])}

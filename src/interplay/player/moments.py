@@ -4,6 +4,7 @@
 fault      a fault starts or ends (the trace's markers)
 queue      a queue builds up: it reaches 12, or one for each worker, and 3 s later is at least half of that
 full       a queue is full: the first rejection after two seconds without one
+drop       a queue throws away calls that have waited, unserved: the first after two seconds without one
 breaker    a circuit breaker opens, half-opens or closes
 budget     a retry budget is spent: less than one token is left
 retries    retries outnumber first tries, for two windows (and again only after they have become few)
@@ -22,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from ..trace import BREAKER, CALLS, OK, OPEN, QUEUE, REJECTION, REQUEST, RETRY, TOKENS, UP, Trace
+from ..trace import BREAKER, CALLS, OK, OPEN, QUEUE, REJECTED, REQUEST, RETRY, TOKENS, UP, Trace
 from .measures import Tables
 
 BREAKERS = {1: "breaker opens", 2: "breaker half-opens", 0: "breaker closes"}
-MOST = {"queue": 2, "full": 2, "breaker": 6}  # of one kind at one node, lest they fill the line
+MOST = {"queue": 2, "full": 2, "drop": 2, "breaker": 6}  # of one kind at one node, lest they fill the line
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def find_moments(trace: Trace | Tables) -> list[Moment]:
     """All moments of a run, in order of time."""
     tables = trace if isinstance(trace, Tables) else Tables.of(trace)
     found: list[Moment] = []
-    for search in (_faults, _queues, _full, _breakers, _budgets, _tips_and_recovers, _retries):
+    for search in (_faults, _queues, _refusals, _breakers, _budgets, _tips_and_recovers, _retries):
         counts: dict[tuple[str, int], int] = {}
         for moment in search(tables):
             key = (moment.kind, moment.node)
@@ -94,14 +95,37 @@ def _queues(tables: Tables) -> Iterator[Moment]:
                 armed = True
 
 
-def _full(tables: Tables) -> Iterator[Moment]:
-    rejections = tables.messages[tables.messages["kind"] == REJECTION]
+def _refusals(tables: Tables) -> Iterator[Moment]:
+    """A call that is refused at the door starts and ends as it arrives; one thrown away never starts."""
+    refused = tables.spans[tables.spans["status"] == REJECTED]
+    dropped = np.isnan(refused["started"])
     for node in tables.services:
-        last = -np.inf
-        for time in rejections["sent"][rejections["source"] == node].tolist():
-            if time - last > 2.0:
-                yield Moment(time, "full", f"{tables.nodes[node].name}: full, it rejects", node=node)
-            last = time
+        name, here = tables.nodes[node].name, refused["node"] == node
+        for time, _ in _bursts(refused[here & ~dropped]):
+            yield Moment(time, "full", f"{name}: full, it rejects", node=node)
+        for time, burst in _bursts(refused[here & dropped]):
+            late = np.mean([_is_late(tables, span) for span in burst[:20]]) > 0.5
+            what = "drops what has expired" if late else "drops what has waited too long"
+            yield Moment(time, "drop", f"{name}: {what}", node=node)
+
+
+def _bursts(spans: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
+    """Spans in groups that end with no more than two seconds between them: the first end, and the group."""
+    ends = np.sort(spans, order="ended")
+    starts = np.flatnonzero(np.diff(ends["ended"], prepend=-np.inf) > 2.0)
+    for group in np.split(ends, starts[1:]) if len(ends) else []:
+        yield float(group["ended"][0]), group
+
+
+def _is_late(tables: Tables, span: np.void) -> bool:
+    """Whether the caller had given up when this span ended: its user, its work or its next attempt tells."""
+    end, spans, requests = span["ended"] + 1e-4, tables.spans, tables.requests
+    user = requests["end"][requests["request"] == span["request"]]
+    own = spans[spans["request"] == span["request"]]
+    above = own["ended"][own["span"] == span["parent"]]
+    again = own[(own["parent"] == span["parent"]) & (own["node"] == span["node"])]
+    again = again["arrived"][again["attempt"] > span["attempt"]]
+    return bool((user <= end).any() or (above <= end).any() or (again <= end).any())
 
 
 def _breakers(tables: Tables) -> Iterator[Moment]:

@@ -27,7 +27,7 @@ from . import moments as moments_module
 from .alternative import Seen, bundle
 from .controls import Choice, Slider
 from .errors import describe
-from .measures import Tables, difference, measure, totals
+from .measures import Tables, difference, measure, sliding, totals
 from .page import PLAYER, script, style
 
 Model = Callable[..., Simulation]
@@ -185,7 +185,7 @@ class Player(anywidget.AnyWidget):
         }
         if len(sights) == 2:
             one, other = sights[0].tables, sights[1].tables
-            answer["difference"] = difference(one, other, sights[0].measures.window)
+            answer["difference"] = difference(one, other)
         return {}, answer, [values, *sights]
 
     def _simulate(
@@ -285,7 +285,7 @@ def _for_page(seen: Seen) -> dict[str, Any]:
         "until": trace.until,
         "nodes": [{"name": n.name, "kind": n.kind, "workers": n.workers} for n in trace.nodes],
         "links": [list(link) for link in trace.links],
-        "measures": seen.measures.page(),
+        "window": sliding(trace.until),
         "totals": seen.totals,
         "moments": moments_module.page(seen.moments),
         **seen.tables.packed,

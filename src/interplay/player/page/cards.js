@@ -48,7 +48,7 @@ function usersCard(sight, i) {
     h("div.ip-gets", {}, served, failed), h("div.ip-gets", {}, waiting), guards.element);
 
   function draw(now, t) {
-    const users = now.users(t, 2), ended = users.served + users.failed || 1;
+    const users = now.users(t), ended = users.served + users.failed || 1;
     say(asked, `${rounded(users.asked)}/s ask`);
     good.style.width = `${(100 * users.served) / ended}%`;
     bad.style.width = `${(100 * users.failed) / ended}%`;

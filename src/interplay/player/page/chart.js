@@ -1,5 +1,6 @@
 // The chart: panels over one time axis. Drawn once for each answer as SVG, so colours follow the theme by themselves.
 
+const FINE = 4; // points of a line in each window
 const PLOT = 1000; // the width of the drawing's own units; it is stretched to the page
 
 /** A round number at or above x, for an axis. */
@@ -26,58 +27,49 @@ function areaOf(times, low, high, x, y) {
   return there + back + "Z";
 }
 
-const at = (times, values, window, t) => values[Math.max(0, Math.min(values.length - 1, Math.floor(t / window)))];
-
-/** The panels for these runs: [{title, unit, lines: [{words, className, times, values}], areas}]. */
-function panelsFor(sights, difference) {
+/** The panels for these runs: [{title, unit, times, lines: [{words, className, values, read}], areas}]. A line is what
+ * `read` says, window by window; the number beside it is what `read` says now. */
+function panelsFor(sights) {
   const one = sights[0], beside = sights.length > 1, panels = [];
-  const name = (s, words) => (beside ? s.label || "this run" : words);
-  const m = one.measures, zero = m.time.map(() => 0);
-  const line = (s, k, words, className, values, times = s.measures.time, window = s.measures.window) => ({ words, className: `${className}${k ? " ip-second" : ""}`, times, values, window });
-  panels.push({
-    title: beside ? "Users served" : "Users", unit: "/s", height: 68,
-    areas: beside ? [] : [
-      { className: "ip-area-good", low: zero, high: m.goodput },
-      { className: "ip-area-lost", low: m.goodput.map((g, i) => Math.min(g, m.offered[i])), high: m.offered }],
-    lines: [line(one, 0, "offered", "ip-line-offered", m.offered), ...sights.map((s, k) => line(s, k, name(s, "goodput"), "ip-line-good", s.measures.goodput))],
-  });
-  const node = busiest(sights);
-  if (node !== null) {
-    const first = m.first[node], all = first.map((f, i) => f + m.again[node][i]);
-    panels.push({
-      title: `Calls to ${one.nodes[node].name}`, unit: "/s", height: 60,
-      areas: beside ? [] : [{ className: "ip-area-first", low: zero, high: first }, { className: "ip-area-again", low: first, high: all }],
-      lines: beside ? sights.map((s, k) => line(s, k, name(s), "ip-line-again", s.measures.first[node].map((f, i) => f + s.measures.again[node][i])))
-        : [line(one, 0, "retries", "ip-line-again", m.again[node]), line(one, 0, "first tries", "ip-line-first", first)].map((l, k) => ({ ...l, hidden: k === 0, key: k ? "ip-key-first" : "ip-key-again" })).filter((l) => !l.hidden || Math.max(...l.values) > 0),
-    });
-    const crowded = Object.keys(m.queue).filter((i) => sights.some((s) => Math.max(...s.measures.queue[i]) >= 3)).slice(0, 3);
-    const waits = (crowded.length ? crowded : [String(node)]).flatMap((i, nth) => sights.map((s, k) => {
-      const step = s.measures.window / 4;
-      return line(s, k, name(s, one.nodes[i].name) + (beside && crowded.length > 1 ? ` · ${one.nodes[i].name}` : ""), `ip-line-queue-${nth}`, s.measures.queue[i], s.measures.queue[i].map((_, j) => j * step), step);
-    }));
-    panels.push({ title: "Waiting calls", unit: "", height: 56, areas: [], lines: waits });
+  const step = one.window / FINE, times = Array.from({ length: Math.floor(one.until / step + 1e-6) + 1 }, (_, j) => j * step);
+  const name = (s, words) => (beside ? s.label || "this run" : words), zero = times.map(() => 0);
+  const line = (k, words, className, read) => ({ words, className: `${className}${k ? " ip-second" : ""}`, read, values: times.map(read) });
+  const each = (words, className, read) => sights.map((s, k) => line(k, name(s, words), className, (t) => read(s, t)));
+  const add = (title, unit, height, lines, areas = [], more = {}) => panels.push({ title, unit, height, times, lines, areas: beside && !more.signed ? [] : areas, ...more });
+
+  const offered = line(0, "offered", "ip-line-offered", (t) => one.users(t).asked), good = each("goodput", "ip-line-good", (s, t) => s.users(t).served), [{ values: got }] = good;
+  add(beside ? "Users served" : "Users", "/s", 68, [offered, ...good], [
+    { className: "ip-area-good", low: zero, high: got },
+    { className: "ip-area-lost", low: got.map((g, i) => Math.min(g, offered.values[i])), high: offered.values }]);
+  const there = (s, i) => s.nodes.findIndex(({ name }) => name === one.nodes[i].name); // -1: the other shop has no such service
+  const waits = (s, i, t) => (there(s, i) < 0 ? null : s.gauge(there(s, i), "queue", t));
+  const queues = one.nodes.flatMap((node, i) => (node.kind === "service" ? [{ i, lines: sights.map((s, k) => line(k, "", "", (t) => waits(s, i, t))) }] : []));
+  for (const queue of queues) queue.most = Math.max(...queue.lines.flatMap((l) => l.values));
+  if (queues.length) {
+    const calls = ({ i }) => one.calls[i].first.length + one.calls[i].again.length;
+    const busiest = queues.reduce((best, queue) => (queue.most > best.most || (queue.most === best.most && calls(queue) > calls(best)) ? queue : best));
+    const rates = (s, t) => (there(s, busiest.i) < 0 ? { first: null, again: null } : s.callRates(there(s, busiest.i), t));
+    const all = (s, t) => (rates(s, t).first === null ? null : rates(s, t).first + rates(s, t).again);
+    const title = `Calls to ${one.nodes[busiest.i].name}`;
+    if (beside) add(title, "/s", 60, each("", "ip-line-again", all));
+    else {
+      const first = line(0, one.retries ? "first tries" : "calls", "ip-line-first", (t) => rates(one, t).first), total = times.map((t) => all(one, t));
+      const again = { ...line(0, "retries", "ip-line-again", (t) => rates(one, t).again), key: "ip-key-again", hidden: true };
+      add(title, "/s", 60, [...(one.retries ? [again] : []), { ...first, key: "ip-key-first" }],
+        [{ className: "ip-area-first", low: zero, high: first.values }, { className: "ip-area-again", low: first.values, high: total }]);
+    }
+    const crowded = beside ? [] : queues.filter(({ most }) => most >= 3).slice(0, 3), where = ({ i }) => one.nodes[i].name;
+    add(beside ? `Waiting at ${where(busiest)}` : "Waiting calls", "", 56, (crowded.length ? crowded : [busiest]).flatMap((queue, nth) =>
+      queue.lines.map((l, k) => ({ ...l, className: `ip-line-queue-${nth}${k ? " ip-second" : ""}`, words: name(sights[k], where(queue)) }))));
   }
-  panels.push({ title: "Slowest answers (p99)", unit: " s", height: 50, areas: [], lines: sights.map((s, k) => line(s, k, name(s, "p99"), "ip-line-slow", s.measures.p99)) });
-  if (beside && difference) {
-    const gain = difference.goodput.slice(0, m.time.length);
-    panels.push({
-      title: `Goodput won by ${sights[1].label}`, unit: "/s", height: 56, signed: true,
-      areas: [{ className: "ip-area-good", low: zero, high: gain.map((g) => Math.max(0, g)) }, { className: "ip-area-lost", low: gain.map((g) => Math.min(0, g)), high: zero }],
-      lines: [line(one, 0, "difference", "ip-line-gain", gain)],
-    });
+  add("Slowest answers (p99)", " s", 50, each("p99", "ip-line-slow", (s, t) => s.p99(t)));
+  if (beside) {
+    const gain = line(0, "difference", "ip-line-gain", (t) => sights[1].users(t).served - one.users(t).served);
+    add(`Goodput won by ${sights[1].label}`, "/s", 56, [gain], [
+      { className: "ip-area-good", low: zero, high: gain.values.map((g) => Math.max(0, g)) },
+      { className: "ip-area-lost", low: gain.values.map((g) => Math.min(0, g)), high: zero }], { signed: true });
   }
   return panels;
-}
-
-/** The service that gets the longest queue, else the most calls. */
-function busiest(sights) {
-  let best = null, most = -1;
-  for (const s of sights)
-    for (const i of Object.keys(s.measures.queue)) {
-      const score = Math.max(...s.measures.queue[i]) * 1e6 + s.messages.length / 1e9 + s.calls[i].first.length + s.calls[i].again.length;
-      if (score > most) { most = score; best = i; }
-    }
-  return best;
 }
 
 class Chart {
@@ -99,30 +91,29 @@ class Chart {
   }
 
   /** Draws the panels of an answer. */
-  take(sights, difference) {
+  take(sights) {
     this.until = sights[0].until;
     this.readings = [];
     const broken = sights[0].nodes.flatMap((_, i) => sights[0].broken(i));
-    const panels = panelsFor(sights, difference).map((panel) => this.#panel(panel, broken));
+    const panels = panelsFor(sights).map((panel) => this.#panel(panel, broken));
     this.element.replaceChildren(...panels, this.#axis());
   }
 
-  #panel({ title, unit, height, areas, lines, signed }, broken) {
+  #panel({ title, unit, height, times, areas, lines, signed }, broken) {
     const values = [...lines.filter((l) => !l.hidden).flatMap((l) => l.values), ...areas.flatMap((a) => [...a.high, ...a.low])].filter((v) => v !== null);
     const top = roundUp(Math.max(signed ? 1 : 0, ...values)), bottom = signed ? -roundUp(Math.max(0, -Math.min(0, ...values)) || top / 4) : 0;
     const x = (t) => (t / this.until) * PLOT, y = (v) => height - 3 - ((v - bottom) / (top - bottom)) * (height - 9);
-    const times = lines[0].times;
     const svg = h("svg.ip-svg", { viewBox: `0 0 ${PLOT} ${height}`, preserveAspectRatio: "none", height, "aria-hidden": "true" },
       broken.map(([from, to]) => h("rect.ip-broken", { x: x(from), width: Math.max(1, x(to) - x(from)), y: 0, height })),
       h("line.ip-grid", { x1: 0, x2: PLOT, y1: y(top), y2: y(top) }), h("line.ip-base", { x1: 0, x2: PLOT, y1: y(0), y2: y(0) }),
       areas.map((a) => h("path", { class: a.className, d: areaOf(times, a.low, a.high, x, y) })),
-      lines.filter((l) => !l.hidden).map((l) => h("path.ip-line", { class: l.className, d: pathOf(l.times, l.values, x, y) })));
+      lines.filter((l) => !l.hidden).map((l) => h("path.ip-line", { class: l.className, d: pathOf(times, l.values, x, y) })));
     const key = (l) => h("svg.ip-key", { viewBox: "0 0 22 8", width: 22, height: 8, "aria-hidden": "true" }, h(l.key ? "rect" : "path", l.key ? { class: l.key, width: 22, height: 8 } : { class: `ip-line ${l.className}`, d: "M0 4H22" }));
     const legend = lines.map((l) => {
       const reading = h("b");
       this.readings.push((t) => {
-        const value = at(l.times, l.values, l.window, t);
-        say(reading, value === null ? "none" : `${value < 1 && value > 0 ? value.toFixed(2) : rounded(value)}${unit}`);
+        const value = l.read(t);
+        say(reading, value === null ? "none" : `${unit === " s" && value < 1 ? value.toFixed(2) : rounded(value)}${unit}`);
       });
       return h("div.ip-reading", {}, key(l), h("span", { text: l.words }), reading);
     });

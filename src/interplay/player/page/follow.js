@@ -21,6 +21,7 @@ class Follow {
 
   take(sights) {
     this.sights = sights;
+    this.choose.at(-1).hidden = this.sort !== "retried" && !sights.some((s) => s.retries); // the word waits for the thing
     if (this.sort) this.numbers = sights[0].pick(this.sort);
     if (this.number !== null) this.show(this.number, true);
   }
@@ -95,8 +96,8 @@ function waterfall(sight, number, go, named) {
     const ended = Number.isNaN(s.ended) ? sight.until : s.ended, started = Number.isNaN(s.started) ? ended : s.started, vain = s.over < ended - 1e-6;
     const bars = [h("i.ip-bar.ip-wait", { style: `left:${left(s.arrived)};width:${wide(s.arrived, started)}`, hidden: started - s.arrived < 1e-6 })];
     if (!Number.isNaN(s.started)) bars.push(h("i.ip-bar.ip-work", { class: vain ? "ip-vain" : "ip-wanted", style: `left:${left(started)};width:${wide(started, ended)}` }));
-    const words = [started - s.arrived > 0.0005 && `waits ${exact(started - s.arrived)}`, !Number.isNaN(s.started) && ended > started && `works ${exact(ended - started)}`, s.status === "ok" ? (vain ? "too late" : "ok") : ENDINGS[s.status]];
-    rows.push(row([sight.nodes[s.node].name, h("small", { text: ` attempt ${s.attempt}` })], s.depth + 1, bars, words.filter(Boolean).join(", "), Math.max(s.arrived, 0)));
+    const words = [started - s.arrived > 0.0005 && `waits ${exact(started - s.arrived)}`, !Number.isNaN(s.started) && ended > started && `works ${exact(ended - started)}`, s.status === "ok" ? (vain ? "too late" : "ok") : s.status === "timeout" ? "cancelled" : s.status === "rejected" && Number.isNaN(s.started) ? "dropped" : ENDINGS[s.status]];
+    rows.push(row([sight.nodes[s.node].name, sight.retries && h("small", { text: ` attempt ${s.attempt}` })].filter(Boolean), s.depth + 1, bars, words.filter(Boolean).join(", "), Math.max(s.arrived, 0)));
   }
   const title = `Request ${number}${named ? `, ${sight.label || "this run"}` : ""}: ${ENDINGS[story.status]} after ${exact(end - from)}`;
   const gone = to - end > 1e-3 && h("div.ip-gone", { style: `--end:${(end - from) / length}`, "aria-hidden": "true" });

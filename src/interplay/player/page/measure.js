@@ -1,4 +1,6 @@
 // What is true of a run at a time. A Sight answers in a few steps of bisection, so it can be asked at each frame.
+// Boxes, sentence, links and chart all ask here, so at one instant they say the same: whatever is said per second, and
+// p99, is of the `window` seconds up to t; what waits, works and is broken is of t itself.
 
 class Sight {
   constructor(sent) {
@@ -19,6 +21,7 @@ class Sight {
     this.longest = 0;
     const sums = new Map();
     this.calls = this.nodes.map(() => ({ first: [], again: [] }));
+    this.callsOn = new Map(this.links.map(([from, to]) => [from * 256 + to, { first: [], again: [] }]));
     for (let i = 0; i < length; i++) {
       if (Number.isFinite(arrives[i])) {
         const takes = arrives[i] - sent[i], key = source[i] * 256 + target[i];
@@ -27,9 +30,12 @@ class Sight {
         sum[0] += takes; sum[1] += 1;
         sums.set(key, sum);
       }
-      if (kind[i] === REQUEST) this.calls[target[i]].first.push(sent[i]);
-      if (kind[i] === RETRY || kind[i] === HEDGE) this.calls[target[i]].again.push(sent[i]);
+      const what = kind[i] === REQUEST ? "first" : kind[i] === RETRY || kind[i] === HEDGE ? "again" : null;
+      if (!what) continue;
+      this.calls[target[i]][what].push(sent[i]);
+      this.callsOn.get(source[i] * 256 + target[i])?.[what].push(sent[i]);
     }
+    this.retries = this.calls.some(({ again }) => again.length > 0);
     this.usual = new Map([...sums].map(([key, [sum, n]]) => [key, sum / n]));
   }
 
@@ -51,11 +57,17 @@ class Sight {
     }
   }
 
-  /** First tries and retries that were sent to a node, per second, over the second (or `over`) before t. */
-  callRates(node, t, over = 1) {
-    const { first, again } = this.calls[node], since = Math.max(0, t - over), length = Math.max(0.05, t - since);
-    const rate = (times) => (upTo(times, t) - upTo(times, since)) / length;
-    return { first: rate(first), again: rate(again) };
+  /** How many of the sorted times are in the window up to t, per second. Before the first window is over, it is
+   * from the start of the run on (and not of so short a time that one event is a crowd). */
+  rate(times, t) {
+    const since = t < this.window ? -1 : t - this.window;
+    return (upTo(times, t) - upTo(times, since)) / Math.min(this.window, Math.max(this.window / 4, t));
+  }
+
+  /** First tries and retries that are sent to a node (or only those `from` another), per second. */
+  callRates(node, t, from = null) {
+    const { first, again } = from === null ? this.calls[node] : this.callsOn.get(from * 256 + node);
+    return { first: this.rate(first, t), again: this.rate(again, t) };
   }
 
   // -- what users see ---------------------------------------------------------------------------
@@ -70,21 +82,34 @@ class Sight {
     }
     this.ends = ends.map((times) => Float32Array.from(times).sort());
     this.starts = start;
+    const good = [...Array(length).keys()].filter((i) => status[i] === 0).sort((a, b) => end[a] - end[b]);
+    this.took = Float32Array.from(good, (i) => end[i] - start[i]); // in the order of ends[0]
   }
 
-  /** Users per second over the `over` seconds before t: asked, served, failed; and how many wait at t. */
-  users(t, over = 1) {
-    const since = Math.max(0, t - over), length = Math.max(0.05, t - since);
-    const between = (times) => (upTo(times, t) - upTo(times, since)) / length;
+  /** Users per second: asked, served, failed; and how many wait at t. */
+  users(t) {
     const [ok, ...bad] = this.ends;
     const waiting = upTo(this.starts, t) - this.ends.reduce((sum, times) => sum + upTo(times, t), 0);
-    return { asked: between(this.starts), served: between(ok), failed: bad.reduce((sum, x) => sum + between(x), 0), waiting };
+    return { asked: this.rate(this.starts, t), served: this.rate(ok, t), failed: bad.reduce((sum, x) => sum + this.rate(x, t), 0), waiting };
+  }
+
+  /** The nearest-rank 99th percentile (s) of what was answered in the window up to t; null where nothing was. */
+  p99(t) {
+    const [ok] = this.ends, took = this.took.slice(upTo(ok, t < this.window ? -1 : t - this.window), upTo(ok, t)).sort();
+    return took.length ? took[Math.max(0, Math.ceil(0.99 * took.length - 1e-9) - 1)] : null;
   }
 
   /** Whether the user of this request has an answer (or gave up) by time t. */
   isOver(request, t) {
     const row = this.rowOf.get(request);
     return row !== undefined && this.requests.end[row] <= t;
+  }
+
+  /** How services say no: some are "full" and reject, some "drop" what has waited (its span never started). */
+  get refusals() {
+    const { status, started, length } = this.spans, found = { full: false, drop: false };
+    for (let i = 0; i < length; i++) if (STATUSES[status[i]] === "rejected") found[Number.isNaN(started[i]) ? "drop" : "full"] = true;
+    return found;
   }
 
   // -- gauges -----------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ class PlayerView {
     else this.controls.text = answer.call;
     this.#stages();
     this.scale = Math.max(10, ...this.sights.flatMap((s) => s.nodes.map((_, i) => s.most(i, "queue"))));
-    this.chart.take(this.sights, answer.difference);
+    this.chart.take(this.sights);
     this.timeline.take(this.until, this.#moments());
     if (this.t === null) this.t = answer.start;
     this.t = Math.min(this.t, this.until);
@@ -118,6 +118,7 @@ class PlayerView {
     if (!same || this.names !== names.join()) {
       this.stages = this.sights.map((s, i) => new Stage(s, layout, names[i], (number) => this.follower.show(number)));
       this.rows.replaceChildren(...this.stages.map((stage) => stage.element));
+      this.rows.style.setProperty("--row", `${Math.max(...this.stages.map((stage) => stage.room))}px`); // side by side where there is room
       this.names = names.join();
       this.arrange();
     }
@@ -137,15 +138,18 @@ class PlayerView {
 
   #legend() {
     const kinds = new Set(this.sights.flatMap((s) => [...new Set(s.messages.kind)]));
-    this.legend.replaceChildren(...[...kinds].sort().map((kind) => h("span", {}, legendGlyph(kind), GLYPHS[kind].words)),
+    const retries = this.sights.some((s) => s.retries), { full, drop } = this.sights.map((s) => s.refusals).reduce((a, b) => ({ full: a.full || b.full, drop: a.drop || b.drop }));
+    const own = { request: !retries && "request", rejected: drop && (full ? "rejected or dropped" : "dropped unserved") };
+    this.legend.replaceChildren(...[...kinds].sort().map((kind) => h("span", {}, legendGlyph(kind), own[GLYPHS[kind].kind] || GLYPHS[kind].words)),
       h("span", {}, h("i.ip-swatch.ip-hollow"), "hollow: user gone"), h("span", {}, h("i.ip-swatch.ip-striped"), "work for nobody"));
+    say(this.timeline.window, windowInWords(this.sights[0]));
   }
 
   #paired(difference) {
     this.paired.hidden = !difference;
     if (!difference) return;
     const label = this.sights[1].label, seconds = this.until, gain = (difference.only_other - difference.only_one) / seconds;
-    say(this.paired, `The same users in both rows: ${many(difference.only_other, "is", "are")} served only with ${label}, ${difference.only_one} only without. That is ${gain >= 0 ? "+" : "−"}${Math.abs(gain).toFixed(1)} a second.`);
+    say(this.paired, `The same users in both rows: ${many(difference.only_other, "is", "are")} served only with ${label}, ${difference.only_one} only without. That is ${Math.abs(gain) < 0.05 ? "less than 0.1" : `${gain > 0 ? "+" : "−"}${Math.abs(gain).toFixed(1)}`} a second.`);
   }
 
   // -- time -------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ function render({ model, el }) {
       item.classList.toggle("ip-chosen", letter === choice);
     }
     commit.textContent = "Change my mind";
+    commit.disabled = false; // also where the choice is from before, and the page is new
+    commit.classList.remove("ip-strong");
     say(told, choice === answer ? `You chose ${choice}: that is right.` : `You chose ${choice}; the answer is ${answer}. Now see it in the run.`);
   }
   model.on("change:choice", reveal);

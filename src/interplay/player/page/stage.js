@@ -1,6 +1,6 @@
 // A stage: the cards and lanes of one run. A comparison has two of them, one above the other.
 
-const NARROW = 190; // px a column: with less, the shop is drawn from top to bottom
+const NARROW = 140; // px a column: with less, a row of services is folded, and other shops are drawn from top to bottom
 
 /** Where each node stands, [column, row]: as the author said, else by the distance from the users. */
 function places(sight, layout) {
@@ -16,6 +16,15 @@ function places(sight, layout) {
   });
   const tallest = Math.max(...used.values());
   return sight.nodes.map((node, i) => layout[node.name] || [auto[i][0], auto[i][1] + (tallest - used.get(auto[i][0])) / 2]);
+}
+
+/** A row of services as lines of `wide`, to and fro as one ploughs; null where it is more than a row. */
+function folded(at, wide) {
+  if (wide < 2 || at.some(([, row]) => row !== at[0][1]) || at.some(([column]) => !Number.isInteger(column))) return null;
+  return at.map(([column]) => {
+    const row = Math.floor(column / wide), along = column % wide;
+    return [row % 2 ? wide - 1 - along : along, row];
+  });
 }
 
 class Stage {
@@ -36,6 +45,11 @@ class Stage {
     this.canvas.addEventListener("pointermove", (event) => {
       this.canvas.style.cursor = this.#nearest(event.offsetX, event.offsetY) ? "pointer" : "default";
     });
+  }
+
+  /** The width (px) from which on it need not be folded. */
+  get room() {
+    return NARROW * (Math.max(...places(this.sight, this.layout).map((p) => p[0])) + 1) + 30;
   }
 
   #nearest(x, y) {
@@ -59,15 +73,20 @@ class Stage {
   arrange() {
     const w = this.area.clientWidth;
     if (!w) return;
-    const at = places(this.sight, this.layout);
-    const columns = at.map((p) => p[0]), rows = at.map((p) => p[1]);
-    const nc = Math.max(...columns) + 1, nr = Math.max(...rows) + 1, upright = w / nc < NARROW;
+    let at = places(this.sight, this.layout);
+    const most = (k) => Math.max(...at.map((p) => p[k])) + 1, tight = w / most(0) < NARROW;
+    const fold = tight && folded(at, Math.floor(w / NARROW));
+    if (fold) at = fold;
+    const nc = most(0), nr = most(1), upright = tight && !fold;
+    const sideways = upright && this.sight.links.some(([a, b]) => at[a][0] === at[b][0]);
     const across = upright ? nr : nc, down = upright ? nc : nr;
-    const cw = Math.max(96, Math.min(176, w / across - (upright ? 10 : 76)));
+    const cw = Math.max(96, Math.min(176, w / across - (sideways || fold ? 50 : upright ? 10 : 76)));
     this.brief = !upright && across > 1 && (w - cw) / (across - 1) - cw < 150; // no room for a sentence
+    const falls = upright || this.sight.links.some(([a, b]) => at[a][0] === at[b][0]); // a link goes downwards
+    this.area.classList.toggle("ip-brief", this.brief);
     for (const card of this.cards) card.element.style.width = `${cw}px`;
     const ch = Math.max(...this.cards.map((card) => card.element.offsetHeight));
-    const pitch = ch + (upright ? 46 : 26), hgt = pitch * (down - 1) + ch + 12;
+    const pitch = ch + (falls ? 46 : 26), hgt = pitch * (down - 1) + ch + 12;
     this.area.style.height = `${hgt}px`;
     const boxes = at.map(([column, row], i) => {
       const [a, d] = upright ? [row, column] : [column, row];
@@ -86,27 +105,32 @@ class Stage {
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
   }
 
-  /** Lanes between the cards' ports. A card's links leave it side by side, in the order of where they go. */
+  /** Lanes between the cards' ports. A card's links leave each of its sides in the order of where they go. */
   #connect(boxes, upright) {
-    const along = upright ? "x" : "y", across = upright ? "y" : "x", deep = upright ? "h" : "w", wide = upright ? "w" : "h";
+    const apart = (from, to, axis) => Math.round(boxes[to][axis] - boxes[from][axis]);
+    const downward = (from, to) => (upright ? apart(from, to, "y") !== 0 : apart(from, to, "x") === 0);
     const port = (from, to) => {
-      const side = Math.sign(boxes[to][across] - boxes[from][across]) || 1;
+      const tall = downward(from, to), [along, across, deep, wide] = tall ? ["x", "y", "h", "w"] : ["y", "x", "w", "h"];
+      const side = (other) => Math.sign(apart(from, other, across)) || 1;
       const others = this.sight.links.filter((l) => l.includes(from)).map(([a, b]) => (a === from ? b : a))
-        .filter((other) => (Math.sign(boxes[other][across] - boxes[from][across]) || 1) === side).sort((a, b) => boxes[a][along] - boxes[b][along]);
-      const apart = Math.min(44, (boxes[from][wide] - 36) / Math.max(1, others.length - 1));
-      const shift = (others.indexOf(to) - (others.length - 1) / 2) * apart;
-      const end = { [along]: boxes[from][along] + shift, [across]: boxes[from][across] + (side * boxes[from][deep]) / 2 };
+        .filter((other) => downward(from, other) === tall && side(other) === side(to)).sort((a, b) => boxes[a][along] - boxes[b][along]);
+      const gap = Math.min(44, (boxes[from][wide] - 36) / Math.max(1, others.length - 1));
+      const shift = (others.indexOf(to) - (others.length - 1) / 2) * gap;
+      const end = { [along]: boxes[from][along] + shift, [across]: boxes[from][across] + (side(to) * boxes[from][deep]) / 2 };
       return [end.x, end.y];
     };
     this.lanes = new Map();
+    this.short = [];
     this.sight.links.forEach(([a, b], i) => {
-      const from = port(a, b), to = port(b, a);
-      this.lanes.set(a * 256 + b, laneBetween(from, to, upright));
-      this.lanes.set(b * 256 + a, laneBetween(to, from, upright));
-      const bent = Math.abs(upright ? to[0] - from[0] : to[1] - from[1]) > 20;
+      const from = port(a, b), to = port(b, a), tall = downward(a, b), note = this.notes[i];
+      this.short.push(this.brief || (upright && !tall));
+      this.lanes.set(a * 256 + b, laneBetween(from, to, tall));
+      this.lanes.set(b * 256 + a, laneBetween(to, from, tall));
+      const bent = Math.abs(tall ? to[0] - from[0] : to[1] - from[1]) > 20;
       const { x, y } = spotOn(this.lanes.get(a * 256 + b), bent ? 0.74 : 0.5);
-      this.notes[i].classList.toggle("ip-beside", upright);
-      this.notes[i].style.transform = upright ? `translate(${Math.round(x + 16)}px, ${Math.round(y)}px) translateY(-50%)` : `translate(${Math.round(x)}px, ${Math.round(y - (bent ? 24 : 20))}px) translate(-50%, -100%)`;
+      note.classList.toggle("ip-beside", tall);
+      const left = tall && x > this.area.clientWidth / 2 + 20; // so that it stays within the frame
+      note.style.transform = tall ? `translate(${Math.round(x + (left ? -22 : 22))}px, ${Math.round(y)}px) translate(${left ? -100 : 0}%, -50%)` : `translate(${Math.round(x)}px, ${Math.round(y - (bent ? 24 : 20))}px) translate(-50%, -100%)`;
     });
   }
 
@@ -116,17 +140,17 @@ class Stage {
     const { count, followed, spots } = drawLanes(this.context, this.size, this.sight, t, this.lanes, theme, only);
     this.spots = spots;
     this.cards.forEach((card) => card.draw(this.sight, t, scale));
-    this.sight.links.forEach(([, to], i) => this.#note(this.notes[i], to, t));
+    this.sight.links.forEach(([from, to], i) => this.#note(i, from, to, t));
     mark(this.element, "data-in-flight", count);
     mark(this.element, "data-followed", only === null ? null : followed);
     mark(this.element, "data-time", t);
     return count;
   }
 
-  #note(note, to, t) {
-    const [text, mix] = note.children, [first, again] = mix.children;
-    const rate = this.sight.callRates(to, t), all = rate.first + rate.again, share = all ? rate.again / all : 0;
-    if (this.brief) say(text, `${rounded(all)}/s`);
+  #note(i, from, to, t) {
+    const [text, mix] = this.notes[i].children, [first, again] = mix.children;
+    const rate = this.sight.callRates(to, t, from), all = rate.first + rate.again, share = all ? rate.again / all : 0;
+    if (this.short?.[i]) say(text, `${rounded(all)}/s`);
     else say(text, `${rounded(all)} calls/s` + (share >= 0.005 ? `, ${Math.round(100 * share)} % retries` : ""));
     first.style.width = `${all ? 100 * (1 - share) : 0}%`;
     again.style.width = `${100 * share}%`;

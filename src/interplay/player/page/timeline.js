@@ -1,7 +1,7 @@
 // The time line: play, step, scrub, speed, and the moments.
 
 const SPEEDS = [[0.02, "1/50 speed"], [0.1, "1/10 speed"], [0.25, "1/4 speed"], [0.5, "half speed"], [1, "real time"], [2, "2 × faster"], [5, "5 × faster"], [10, "10 × faster"]];
-const MOMENT_SIGNS = { fault: "⚡", queue: "≡", full: "▣", breaker: "◧", budget: "◔", retries: "↻", tips: "▼", recovers: "▲" };
+const MOMENT_SIGNS = { fault: "⚡", queue: "≡", full: "▣", drop: "⊘", breaker: "◧", budget: "◔", retries: "↻", tips: "▼", recovers: "▲" };
 
 class Timeline {
   /** `on` has play(), go(t), step(direction), moment(direction), speed(factor). */
@@ -16,10 +16,11 @@ class Timeline {
     this.clock = h("output.ip-clock", { "aria-live": "off" });
     this.now = h("div.ip-now", { "aria-hidden": "true" });
     this.list = h("ol.ip-moments", { "aria-label": "Moments" });
+    this.window = h("span.ip-window");
     this.transport = h("div.ip-transport", { role: "group", "aria-label": "Player" }, this.clock,
       button("previousMoment", "Previous moment", () => on.moment(-1)), button("previous", "One message back", () => on.step(-1)),
       this.playButton, button("next", "One message on", () => on.step(1)), button("nextMoment", "Next moment", () => on.moment(1)),
-      h("label.ip-speed", {}, h("span.ip-hidden", { text: "Speed" }), this.speed));
+      this.window, h("label.ip-speed", {}, h("span.ip-hidden", { text: "Speed" }), this.speed));
     this.line = h("div.ip-panel.ip-timeline", {}, h("div.ip-gutter"), h("div.ip-track", {}, this.flags, this.scrub));
   }
 

@@ -13,6 +13,9 @@ function shareInWords(share, things) {
   return `${Math.round(share * 100)} % of the ${things}`;
 }
 
+/** Which time the numbers are of, once for the page. */
+const windowInWords = (sight) => `Per second and p99: over the last ${sight.window === 1 ? "second" : `${sight.window} s`}. All else: now.`;
+
 /** What is true of a run at t, in two sentences. `label` names the run of a comparison. */
 function sentence(sight, t, label = "", withTime = true) {
   const parts = [];
@@ -36,8 +39,8 @@ function sentence(sight, t, label = "", withTime = true) {
   sight.nodes.forEach((_, i) => { const rate = sight.callRates(i, t); first += rate.first; again += rate.again; });
   const share = again / (first + again || 1);
   if (share >= 0.05) parts.push(`${shareInWords(share, "attempts")} are retries`);
-  const users = sight.users(t, 2);
-  const served = `Of ${rounded(users.asked)} users a second, ${users.served < 0.05 ? "none is" : `${rounded(users.served)} are`} served.`;
+  const users = sight.users(t), some = (x, one, more) => (x < 0.05 ? `none ${one}` : `${rounded(x)} ${rounded(x) === "1" ? one : more}`);
+  const served = `${rounded(users.asked)} ${rounded(users.asked) === "1" ? "user a second asks" : "users a second ask"}, ${some(users.served, "is", "are")} served, ${some(users.failed, "fails", "fail")}.`;
   const text = parts.join("; ");
   const start = [withTime && `At ${seconds(t)}`, label].filter(Boolean).join(", ");
   return `${start}${label ? ":" : ""} ${text}. ${served}`;
