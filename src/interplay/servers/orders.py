@@ -54,6 +54,8 @@ class Report:
 class OrdersServer(Controlled):
     """A running server of orders with its controls."""
 
+    protocol = "http"  # or "grpc"
+
     def behave(self, **behaviour: Any) -> None:
         """Work like this from now on; what is not named goes back to normal.
 
@@ -63,6 +65,10 @@ class OrdersServer(Controlled):
         for 1 s); every=0.05 (s between the updates of a status); lines=20 (of an order).
         """
         self.ask("behave", **checked(behaviour))
+
+    def calls(self) -> int:
+        """How many queries and commands have come since its start or last reset."""
+        return int(self.ask("calls"))
 
     def report(self) -> Report:
         """The server's counters."""
@@ -78,10 +84,11 @@ def lines_of_order(lines: int) -> list[dict[str, Any]]:
     return [{"sku": f"SKU-{n:05d}", "quantity": n % 5 + 1, "price_cents": 1995 + n} for n in numbers]
 
 
-def start(framework: str, behaviour: dict[str, Any]) -> OrdersServer:
+def start(framework: str, behaviour: dict[str, Any], name: str = "") -> OrdersServer:
     """Start a server of orders; raises ServerError if it cannot."""
     words = json.dumps(checked(behaviour))
-    server = OrdersServer("orders_server", framework, words, name=f"orders ({framework})")
+    server = OrdersServer("orders_server", framework, words, name=name or f"orders ({framework})")
+    server.protocol = "grpc" if framework == "grpc" else "http"
     server.start()
     return server
 

@@ -36,6 +36,10 @@ class Orders:
         self.connections: dict[int, int] = {}  # the client's port: 1, 2, …
         self.began = time.monotonic()
 
+    def calls(self) -> int:
+        """How many came."""
+        return len(self.rows)
+
     def report(self) -> list[list[Any]]:
         """All that was counted."""
         return self.rows
@@ -141,6 +145,7 @@ async def main(port: int, control_port: int, framework: str, behaviour: dict[str
     """Serve until the process is ended."""
     orders = Orders(behaviour)
     methods = {"behave": orders.behave, "report": orders.report, "reset": orders.reset}
+    methods["calls"] = orders.calls
     controls = await control.serve(control_port, methods)
     async with controls:
         await importlib.import_module(f"{__package__}.orders_{framework}").serve(orders, port)
