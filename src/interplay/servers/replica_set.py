@@ -41,10 +41,13 @@ class ReplicaSet:
         return self.replicas[0].protocol
 
     def behave(self, **behaviour: Any) -> None:
-        """All work like this from now on; see `OrdersServer.behave`. Dead ones are passed over."""
-        for replica in self.replicas:
+        """All work like this from now on; see `OrdersServer.behave`. Dead ones are passed over.
+
+        What is drawn by chance is drawn for each from a seed of its own: seed, seed + 1, …
+        """
+        for n, replica in enumerate(self.replicas):
             if replica.alive:
-                replica.behave(**behaviour)
+                replica.behave(**_own_seed(behaviour, n))
 
     def counts(self) -> list[int | None]:
         """How many calls each has got since its start or the last reset; None of one that is dead."""
@@ -81,13 +84,17 @@ class ReplicaSet:
         self.stop()
 
 
+def _own_seed(behaviour: dict[str, Any], n: int) -> dict[str, Any]:
+    return {**behaviour, "seed": behaviour.get("seed", 1) + n}
+
+
 def start(count: int, framework: str = "grpc", **behaviour: Any) -> ReplicaSet:
     """Start so many servers of orders ("grpc", "aiohttp" or "fastapi"); raises ServerError if one cannot."""
     one_of("framework", framework, FRAMEWORKS)
     started: list[OrdersServer] = []
     try:
         for n in range(whole("count", count, least=1)):
-            started.append(orders.start(framework, behaviour, name=f"orders-{n} ({framework})"))
+            started.append(orders.start(framework, _own_seed(behaviour, n), name=f"orders-{n} ({framework})"))
     except (ServerError, KeyboardInterrupt):
         for replica in started:
             replica.stop()
