@@ -50,6 +50,8 @@ def test_what_the_thresholds_do_not_take_is_turned_away_at_once(api):
     api.behave(seconds=0.5)
     with envoy_limits.start(api, max_connections=2, max_pending_requests=3) as edge:
         with rest_shop.connect(edge) as shop:
+            # a call that waits for a new connection is a waiting one, too
+            measuring.closed_loop(shop.get, calls=2, together=2)
             seen = measuring.closed_loop(shop.get, calls=12, together=12)
             refused = shop.http.get("/orders/a")
         assert Counter(seen.status) == {"OK": 5, "503": 7}

@@ -69,12 +69,10 @@ def http(name: str, routes: Iterable[Part], filters: Iterable[Part] = (), **more
 def route(cluster: str | Part, prefix: str = "/", timeout: float = 0.0, **more: Any) -> Part:
     """Requests whose path begins with `prefix` go to a cluster, or to several by weight.
 
-    `timeout` is for the whole request with all its attempts; 0: none. A gRPC deadline is always kept.
+    `timeout` is for the whole request with all its attempts; 0: none.
     """
     where = {"cluster": cluster} if isinstance(cluster, str) else {"weighted_clusters": cluster}
-    deadline = {"grpc_timeout_header_max": "0s"}
-    rule = {**where, "timeout": seconds(timeout), "max_stream_duration": deadline, **more}
-    return {"match": {"prefix": prefix}, "route": rule}
+    return {"match": {"prefix": prefix}, "route": {**where, "timeout": seconds(timeout), **more}}
 
 
 def cluster(name: str, ports: Sequence[int], http2: bool = False, **more: Any) -> Part:
