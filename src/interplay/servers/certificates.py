@@ -34,6 +34,7 @@ class Identity:
         """
         context = ssl.create_default_context(cadata=self.authority)
         context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_STRICT  # as from Python 3.13 on
         handle, path = tempfile.mkstemp(suffix=".pem")  # the ssl module reads keys from files only
         try:
             with os.fdopen(handle, "w") as file:
@@ -84,6 +85,7 @@ def _sign(name: str, public: Any, issuer: str, with_: Any, is_authority: bool = 
         .not_valid_before(now - datetime.timedelta(minutes=5))  # clocks differ
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        .add_extension(_usage(signs=is_authority), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(with_.public_key()), critical=False)
     )
@@ -91,6 +93,14 @@ def _sign(name: str, public: Any, issuer: str, with_: Any, is_authority: bool = 
         names = x509.SubjectAlternativeName([x509.DNSName(name)])
         builder = builder.add_extension(names, critical=False)
     return builder.sign(with_, hashes.SHA256())
+
+
+def _usage(signs: bool) -> Any:
+    from cryptography import x509
+
+    names = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only")
+    never = dict.fromkeys((*names, "decipher_only"), False)
+    return x509.KeyUsage(digital_signature=not signs, key_cert_sign=signs, crl_sign=signs, **never)
 
 
 def _pem(certificate: Any) -> str:
