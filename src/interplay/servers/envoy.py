@@ -28,6 +28,9 @@ from .process import HOST, Server, ServerError, free_port
 __all__ = ["Envoy", "free_ports", "missing", "program", "require"]
 # How programs begin: on Linux (ELF), on macOS (Mach-O, for one kind of processor or for several).
 PROGRAMS = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+# "main" would warn of limits that an Envoy on the internet should have.
+OPTIONS = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warn"]
+OPTIONS += ["--component-log-level", "main:error"]
 
 
 class Envoy(Server):
@@ -64,12 +67,7 @@ class Envoy(Server):
         try:
             with os.fdopen(handle, "w") as file:
                 json.dump(self.config, file)
-            options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warn"]
-            options += [
-                "--component-log-level",
-                "main:error",
-            ]  # not a warning of limits that a laptop needs not
-            self.command = [str(program()), "-c", path, *options]
+            self.command = [str(program()), "-c", path, *OPTIONS]
             return super().start()
         finally:
             Path(path).unlink()  # it is read once
