@@ -133,8 +133,10 @@ def test_it_ends_with_the_kernel_that_was_killed():
     assert not psutil.pid_exists(pid)
 
 
-def test_free_ports_are_different():
-    assert len(set(envoy.free_ports(30))) == 30
+def test_free_ports_are_different(monkeypatch):
+    again = iter([7001, 7001, 7002, 7003])
+    monkeypatch.setattr(envoy, "free_port", lambda: next(again))
+    assert envoy.free_ports(2, taken={7002}) == [7001, 7003]
 
 
 # ---------------------------------------------------------------- where it cannot run

@@ -59,6 +59,8 @@ def test_equal_gaps_and_poisson_gaps(api):
     assert len(long) == pytest.approx(20_000, abs=4 * math.sqrt(20_000))
     assert np.diff(long).std() == pytest.approx(0.001, rel=0.05)
     assert 0 < long[0] < long[-1] < 20
+    # none is missing at the end
+    assert all(4.8 < load._moments(100, 5, seed, 0)[-1] < 5 for seed in range(20))
 
 
 def test_several_rates_come_one_after_the_other(api):
