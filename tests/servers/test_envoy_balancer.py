@@ -78,6 +78,15 @@ def test_a_channel_with_all_addresses_balances_if_it_is_told_to(replicas):
     assert (sorted(pinned), status) == ([0, 0, 30], {"OK": 30})
 
 
+def test_warming_reaches_all_and_counts_from_zero(replicas):
+    with grpc_orders.connect(replicas, policy="round_robin") as rpc:
+        assert replicas.warm(rpc.get)
+    assert replicas.counts() == [0, 0, 0]
+    with grpc_orders.connect(replicas) as rpc:
+        assert not replicas.warm(rpc.get, seconds=0.2)  # it stays with one
+    assert replicas.counts() == [0, 0, 0]
+
+
 def test_a_dead_replica_and_who_knows_of_it(replicas, started):
     _, l4, l7 = started
     with grpc_orders.connect(l4) as rpc:
