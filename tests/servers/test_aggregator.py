@@ -168,6 +168,15 @@ def test_the_leaders_failure_reaches_all_who_follow(page, parts):
         assert [one.status for one in found] == ["failed"] * 4
         assert max(one.seconds for one in found) < 0.8
         assert parts["payment"].calls() == 1
+        # they do not wait for a deadline of their own
+        page.behave(coalesce=True)
+        parts["payment"].behave(seconds=0.3, fails=1)
+        parts["payment"].reset()
+        found.clear()
+        measuring.closed_loop(lambda _: found.append(web.page("a")), calls=4, together=4)
+        assert all("payment" in one.missing for one in found)
+        assert max(one.seconds for one in found) < 0.8
+        assert parts["payment"].calls() == 1
         parts["payment"].behave()
         assert web.page("a").status == "complete"
 
@@ -206,7 +215,9 @@ def test_one_door_for_all_paths(page, parts, gateway):
         assert web.part("payment", "a")["order_id"] == "a"
         assert calls(parts) == [2, 3, 2]
         assert web.http.get("/nobody/a").status_code == 404
-    assert gateway.answers()["2xx"] == 3
+        who = web.http.get("/page/a", headers={"x-user": "boss"}).json()["user"]
+        assert who == ""  # what a client says of itself
+    assert gateway.answers()["2xx"] == 4
     assert (gateway.answers()["4xx"], gateway.answers()["no_route"]) == (1, 1)
 
 
