@@ -213,6 +213,18 @@ def test_an_unwritten_part_is_one_sentence():
     assert len(message.splitlines()) == 1
 
 
+def test_an_unwritten_part_shows_no_run(monkeypatch):
+    shown = []
+    monkeypatch.setattr("coursework.checks.display", shown.append)
+
+    def check(expect):
+        expect.picture("a run of one event, without an answer")
+        raise NotImplementedError
+
+    assert outcome(check).endswith("is not written yet.")
+    assert not shown
+
+
 def test_a_missing_function_is_named():
     assert "there is no wait" in learners("pass")
 
