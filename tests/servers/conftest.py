@@ -6,7 +6,7 @@ import time
 import psutil
 import pytest
 
-from interplay.servers import aws, rabbitmq
+from interplay.servers import aws, kafka, rabbitmq
 
 
 def gone(pid: int, within: float) -> bool:
@@ -39,3 +39,8 @@ def mq():
 @pytest.fixture(scope="session")
 def cloud():
     yield from one(aws)
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    yield from one(kafka)

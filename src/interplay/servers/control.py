@@ -41,16 +41,21 @@ class Controlled(Server):
 
     def ask(self, what: str, **arguments: Any) -> Any:
         """Call a control of the server; raises ServerError when it does not answer or refuses."""
-        try:
-            with socket.create_connection((HOST, self.control_port), timeout=10) as line:
-                line.sendall(json.dumps([what, arguments]).encode() + b"\n")
-                answer = json.loads(line.makefile().readline())
-        except (OSError, ValueError):
-            state = "does not answer" if self.alive else f"is not running ({self._ending()})"
-            raise ServerError(f"{self.name} {state}.{self._log_end()}") from None
-        if "error" in answer:
-            raise ServerError(f"{self.name}: {answer['error']}")
-        return answer["result"]
+        return ask(self, self.control_port, what, **arguments)
+
+
+def ask(server: Server, port: int, what: str, **arguments: Any) -> Any:
+    """Call a control of a server; raises ServerError when it does not answer or refuses."""
+    try:
+        with socket.create_connection((HOST, port), timeout=10) as line:
+            line.sendall(json.dumps([what, arguments]).encode() + b"\n")
+            answer = json.loads(line.makefile().readline())
+    except (OSError, ValueError):
+        state = "does not answer" if server.alive else f"is not running ({server._ending()})"
+        raise ServerError(f"{server.name} {state}.{server._log_end()}") from None
+    if "error" in answer:
+        raise ServerError(f"{server.name}: {answer['error']}")
+    return answer["result"]
 
 
 async def serve(port: int, methods: dict[str, Any]) -> asyncio.Server:

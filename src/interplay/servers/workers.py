@@ -61,12 +61,12 @@ class Worker(Server):
             dies = one_of("dies", dies[0], points), whole("dies", dies[1], least=1)
         self.settings = settings
         self.dies = dies
-        self._starts = 0
+        self._told = 0  # how often it had said that it was ready, before this start
 
     def start(self) -> Worker:
         """Start a process, and wait until it is ready; raises ServerError when it cannot."""
         if not self.alive:
-            self._starts = self.report().of("ready").count(None) + 1
+            self._told = len(self.report().of("ready"))
             told = {**self.settings, "dies": self.dies}
             self.command = [*self.command[:4], json.dumps(told)]
             self.dies = None
@@ -74,7 +74,7 @@ class Worker(Server):
         return self
 
     def _listens(self) -> bool:
-        return self.report().of("ready").count(None) >= self._starts
+        return len(self.report().of("ready")) > self._told
 
     def report(self) -> Report:
         """What it has written down so far; also when it is dead."""
