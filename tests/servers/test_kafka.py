@@ -210,9 +210,9 @@ def test_the_mock_keeps_the_copy_of_an_idempotent_producer(cluster):
     )
     producer.produce(topic, "1")
     assert producer.flush(5) == 0
-    cluster.delay(1, 1.8)
+    cluster.delay(1, 3.5)
     producer.produce(topic, "2")
-    producer.flush(1.2)
+    producer.flush(2.6)
     cluster.delay(1, 0)
     assert producer.flush(10) == 0
     assert [r.value for r in cluster.read(topic)].count("2") > 1
