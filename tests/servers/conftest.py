@@ -1,25 +1,8 @@
 """One broker of each kind for the whole session; each skips, in words, where it cannot run."""
 
-import contextlib
-import time
-
-import psutil
 import pytest
 
-from interplay.servers import aws, kafka, rabbitmq
-
-
-def gone(pid: int, within: float) -> bool:
-    """Whether the process has ended within so many seconds."""
-    deadline = time.monotonic() + within
-    while True:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                if time.monotonic() < deadline:
-                    time.sleep(0.02)
-                    continue
-                return False
-        return True
+from interplay.servers import aws, kafka, nats_server, postgres, rabbitmq
 
 
 def one(module):
@@ -44,3 +27,13 @@ def cloud():
 @pytest.fixture(scope="session")
 def cluster():
     yield from one(kafka)
+
+
+@pytest.fixture(scope="session")
+def nats():
+    yield from one(nats_server)
+
+
+@pytest.fixture(scope="session")
+def db():
+    yield from one(postgres)

@@ -48,7 +48,8 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as door:
 
 @pytest.fixture(autouse=True)
 def own_records(tmp_path, monkeypatch):
-    """Each test has a folder of records of its own."""
+    """Each test has a folder of records of its own; the session's brokers are none of its business."""
+    monkeypatch.setattr(process, "_running", [])
     monkeypatch.setattr(process.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     return tmp_path

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -80,11 +81,13 @@ class Broker(Server):
             self._say(f"{self.name}: the one at {self.address}, as {self.variable} says.\n")
         elif not super().alive:
             self._say(f"{self.name} starts … ")
+            began = time.monotonic()
             try:
                 if self.folder is None:
                     self.folder = data_folder()
                     self.command = [str(word) for word in self.prepare(self.folder)]
                 super().start()
+                self.seconds_to_start = time.monotonic() - began  # with what was prepared
             except BaseException:
                 self._say("\n")
                 self.stop()

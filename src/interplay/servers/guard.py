@@ -39,7 +39,14 @@ def main(kernel: int) -> None:
         with contextlib.suppress(psutil.Error):
             server = psutil.Process(pid)
             if abs(server.create_time() - started) < 1.0:
-                for process in [*server.children(recursive=True), server]:
+                family = [server, *server.children(recursive=True)]
+                for process in family:
+                    with contextlib.suppress(psutil.Error):
+                        process.terminate()
+                deadline = time.monotonic() + 1.0
+                while any(map(runs, family)) and time.monotonic() < deadline:
+                    time.sleep(0.02)
+                for process in family:
                     with contextlib.suppress(psutil.Error):
                         process.kill()
     for _ in range(30):  # what has just been killed may be writing for a moment
@@ -50,6 +57,13 @@ def main(kernel: int) -> None:
             break
         time.sleep(0.1)
     os._exit(0)  # the listening thread may still wait for its line
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether it has not ended."""
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 if __name__ == "__main__":

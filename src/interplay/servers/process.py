@@ -69,6 +69,8 @@ class Server:
         self.cwd = cwd
         self.port = 0
         self.seconds_to_start = 0.0
+        self.stop_signal = signal.SIGTERM  # what asks it to end in good order
+        self.user: int | None = None  # the id of the user that it runs as; None: the one who starts it
         self._process: subprocess.Popen[bytes] | None = None
         self._log = tempfile.TemporaryFile("a+b")  # noqa: SIM115 (open as long as the server object lives)
 
@@ -109,6 +111,8 @@ class Server:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **self.env},
                 cwd=self.cwd,
+                user=self.user,
+                extra_groups=None if self.user is None else [],
                 start_new_session=True,  # the kernel's interrupt (Ctrl-C) is not meant for the server
             )
         except OSError as error:
@@ -139,8 +143,8 @@ class Server:
         return any(address.endswith(f":{self.port}") for address in listening(self.pid))
 
     def stop(self, patience: float = 3.0) -> None:
-        """End the process and its children: SIGTERM, and SIGKILL after `patience` seconds."""
-        self._end(signal.SIGTERM, patience)
+        """End the process and its children: `stop_signal` (SIGTERM), and SIGKILL after `patience` seconds."""
+        self._end(self.stop_signal, patience)
 
     def kill(self) -> None:
         """End the process at once, with no chance to tidy up: what `kill -9` does."""
