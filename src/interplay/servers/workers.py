@@ -66,8 +66,9 @@ class Worker(Server):
     def start(self) -> Worker:
         """Start a process, and wait until it is ready; raises ServerError when it cannot."""
         if not self.alive:
-            self._told = len(self.report().of("ready"))
-            told = {**self.settings, "dies": self.dies}
+            report = self.report()
+            self._told = len(report.of("ready"))
+            told = {**self.settings, "dies": self.dies, "before": len(report.got)}
             self.command = [*self.command[:4], json.dumps(told)]
             self.dies = None
             super().start()
@@ -94,6 +95,7 @@ class Diary:
         self.settings: dict[str, Any] = json.loads(sys.argv[1])
         dies: Dies = self.settings.pop("dies")
         self._point, self._left = dies or ("", 0)
+        self.before: int = self.settings.pop("before")  # messages that its processes before this one got
 
     def write(self, what: str, message: Any = None, **more: Any) -> None:
         """Write a row down, at once."""
