@@ -47,7 +47,7 @@ class Points:
         self.places.add((process.name, event, place, "end" if action is None else _name(action)))
         kind = self.faults.get(point)
         if action is not None and action["do"] == "commit" and kind != "crash":
-            self._record(process, _written(action["writes"]), fault=False)
+            self._record(process, _written(process.stored, action["writes"]), fault=False)
         if kind is None or process.crashed:
             return 1
         if kind == "crash":
@@ -85,16 +85,27 @@ def _name(action: Mapping[str, Any]) -> str:
     return f"{action['do']} {kind}" if kind else action["do"]
 
 
-def _written(writes: Any) -> str:
+def _written(stored: Mapping[str, Any], writes: Any) -> str:
     """A commit in a few words: what was written to which table, the first two of them."""
     said = []
     for table, key, value in writes:
-        row = "a row" if key is None else f"without {key}" if value is None else f"{key} = {_brief(value)}"
-        said.append(textwrap.shorten(f"{table}: {row}", 36, placeholder=" …"))
+        rows = stored.get(table)
+        before = rows.get(key) if isinstance(rows, dict) else None
+        row = f"without {_brief(key)}" if value is None else f"{_brief(key)} = {_brief(value, before)}"
+        said.append(textwrap.shorten(f"{table}: {'a row' if key is None else row}", 40, placeholder=" …"))
     return f"writes {', '.join(said[:2])}" + (" …" if len(said) > 2 else "")
 
 
-def _brief(value: Any) -> str:
+def _brief(value: Any, before: Any = None) -> str:
+    """A value in few words; of one that was there `before`, what is new about it."""
     if isinstance(value, dict):
-        return str(value.get("kind", "{…}"))
+        if "kind" in value:
+            return str(value["kind"])
+        if isinstance(before, dict):
+            news = (f"{k}: {_brief(v, before.get(k))}" for k, v in value.items() if before.get(k) != v)
+            return ", ".join(news) or "as before"
+        return ", ".join(map(str, value)) or "{}"
+    if isinstance(value, tuple | list):
+        known = len(before) if isinstance(before, tuple | list) and value[: len(before)] == before else 0
+        return " ".join(map(_brief, value[known:])) or "nothing"
     return f"{value:g}" if isinstance(value, float) else str(value)
