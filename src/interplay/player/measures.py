@@ -36,7 +36,7 @@ class Tables:
     states: np.ndarray
     offsets: np.ndarray
     markers: list[tuple[float, str, int]]
-    notes: list[tuple[float, int, int, str, bool]]
+    notes: list[tuple[float, int, int, str, bool, int]]
     groups: list[tuple[int, str]]
 
     @classmethod

@@ -320,5 +320,5 @@ def _rebalances(tables: Tables) -> Iterator[Moment]:
 
 def _commits(tables: Tables) -> Iterator[Moment]:
     commits = [note for note in tables.notes if not note[4]]
-    for time, _, node, words, _ in commits if len(commits) <= MOST_COMMITS else []:
+    for time, _, node, words, *_ in commits if len(commits) <= MOST_COMMITS else []:
         yield Moment(time, "commit", f"{tables.nodes[node].name}: {words}", node=node)

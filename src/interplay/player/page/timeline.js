@@ -56,7 +56,7 @@ class Timeline {
 
   /** Puts the flags where their moments are, side by side where they would cover each other. */
   arrange() {
-    const width = this.flags.clientWidth, apart = 19;
+    const width = this.flags.clientWidth, apart = Math.min(19, (width - 10) / Math.max(1, this.moments?.length || 0));
     if (!width || !this.moments) return;
     const groups = [];
     for (const { time } of this.moments) {
