@@ -80,6 +80,17 @@ def test_a_found_schedule_replays_message_by_message(open_notebook):
     assert view.notebook.errors == []
 
 
+def test_a_long_run_can_be_played_message_by_message_too(open_notebook):
+    view = View(open_notebook("messages.ipynb", [SHOP]))
+    view.root.get_by_label("Speed").select_option("message by message")
+    view.scrub(3.8)
+    view.press("Play")
+    view.page.wait_for_function("document.querySelector('.ip-player').dataset.time > 3.8001")
+    view.press("Pause")
+    assert view.time() < 3.8 + 0.5
+    assert view.notebook.errors == []
+
+
 def test_beside_the_found_schedule_the_run_without_faults(open_notebook):
     view = View(open_notebook("found.ipynb", [FOUND]))
     before = view.data("number")

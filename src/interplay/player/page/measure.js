@@ -11,9 +11,13 @@ class Sight {
     this.#states();
     this.#logs();
     this.#work();
-    const { messages, flights, moments, gauges } = this; // every time at which something happens, once
+  }
+
+  /** Every time at which something happens, once. */
+  get times() {
+    const { messages, flights, moments, gauges } = this;
     const all = [0, ...messages.sent, ...flights.arrives, ...moments.map((m) => m.time), ...gauges.flatMap((g) => g.up?.times || []), this.until];
-    this.times = [...new Set(all.map(Math.fround))].filter((x) => x <= this.until).sort((a, b) => a - b);
+    return [...new Set(all.map(Math.fround))].filter((x) => x <= this.until).sort((a, b) => a - b);
   }
 
   /** Whether a node is of one of these kinds. */
@@ -48,6 +52,7 @@ class Sight {
     }
     this.retries = this.calls.some(({ again }) => again.length > 0);
     this.usual = new Map([...sums].map(([key, [sum, n]]) => [key, sum / n]));
+    // A few messages that take no time to speak of: time goes on from one thing that happens to the next.
     this.fine = length > 0 && length <= 400 && this.named.length > 0 && arrives.filter((x) => x < this.until).length * this.until > 300 * [...sums.values()].reduce((all, [sum]) => all + sum, 0);
   }
 

@@ -100,7 +100,7 @@ class PlayerView {
     this.scale = Math.max(10, ...this.sights.flatMap((s) => s.nodes.map((_, i) => (s.is(i, "log") ? 0 : s.most(i, "queue") + s.most(i, "leased")))));
     this.chart.take(this.sights);
     this.fine = this.sights.every((s) => s.fine);
-    this.times = [...new Set(this.sights.flatMap((s) => s.times))].sort((a, b) => a - b);
+    this.all = null;
     this.chart.element.hidden = this.timeline.now.hidden = this.fine; // a handful of messages make no rates
     this.timeline.take(this.until, this.#moments(), this.fine ? this.times : null);
     if (this.t === null) {
@@ -220,6 +220,11 @@ class PlayerView {
     this.t = Math.min(end, this.speed ? this.t + Math.max(0, by) : this.#along(passed / EACH));
     if (this.visible) this.draw();
     if (this.t >= end) this.play(false);
+  }
+
+  /** Every time at which something happens in one of the rows; looked for when it is asked for. */
+  get times() {
+    return (this.all ||= [...new Set(this.sights.flatMap((s) => s.times))].sort((a, b) => a - b));
   }
 
   /** The time after `steps` (or a part of one) from now, where each step is from one thing that happens to the next. */
