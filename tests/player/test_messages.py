@@ -44,6 +44,9 @@ def test_places_in_a_log_are_those_of_the_log(shop):
         offset, owner = place(trace, node, p, FIRST_GROUP, 30)
         assert offset == group.committed[p]
         assert trace.nodes[owner].name == group.owners[p]
+    first = {trace.nodes[place(trace, node, p, FIRST_GROUP, 0.5)[1]].name for p in range(4)}
+    assert first == {"analytics 1", "analytics 2"}, "readers are known before they have committed"
+    assert place(trace, node, 0, FIRST_GROUP, 0.01) == (0, shop.parts["analytics 1"].node)
     behind = sum(
         place(trace, node, p, END, 20)[0] - place(trace, node, p, FIRST_GROUP, 20)[0] for p in range(4)
     )
