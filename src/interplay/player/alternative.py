@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+import numpy as np
+
 from ..run import Run
+from ..trace import DEAD, LEASED, QUEUE
 from .measures import FINE, Measures, Tables
 from .moments import Moment
 
 BLUE, GREEN, ORANGE, VERMILLION, GREY = "#0072B2", "#009E73", "#E69F00", "#D55E00", "#555555"
+HELD = {"queue": "ready, on lease, dead", "log": "still to be read"}
 DASHES = ("-", "--", ":", "-.")
 
 
@@ -57,6 +61,7 @@ def rows(seen: list[Seen]) -> list[list[str]]:
     """The table: a head, then one row for each number."""
     head = ["", *(s.label or "this run" for s in seen)]
     retries = any(s.totals["retries"] for s in seen)
+    brokers = [(name, kind) for name, kind in _brokers(seen) if kind != "topic"]
     numbers = [
         ("requests", lambda s: f"{s.totals['asked']}"),
         ("served", lambda s: f"{s.totals['ok']}"),
@@ -64,10 +69,30 @@ def rows(seen: list[Seen]) -> list[list[str]]:
         ("attempts (retries)", lambda s: f"{s.totals['attempts']} ({s.totals['retries']})")
         if retries
         else ("calls", lambda s: f"{s.totals['attempts']}"),
+        *([("messages", lambda s: f"{len(s.tables.messages)}")] if _brokers(seen, "process") else []),
         ("goodput, per second", lambda s: f"{s.run.goodput:.1f}"),
         ("p50 and p99 of the served, seconds", lambda s: f"{s.run.latency.p50:.2f}, {s.run.latency.p99:.2f}"),
+        *(
+            (f"{name}, at the end: {HELD[kind]}", lambda s, name=name, kind=kind: _held(s, name, kind))
+            for name, kind in brokers
+        ),
     ]
     return [head, *([label, *(number(s) for s in seen)] for label, number in numbers)]
+
+
+def _brokers(seen: list[Seen], *also: str) -> list[tuple[str, str]]:
+    """Name and kind of the brokers, and of what is of the other kinds, each once."""
+    nodes = [s.tables.nodes[i] for s in seen for i in s.tables.of_kind("queue", "topic", "log", *also)]
+    return list(dict.fromkeys((node.name, node.kind) for node in nodes))
+
+
+def _held(s: Seen, name: str, kind: str) -> str:
+    """What a broker holds when the run ends."""
+    node = next((i for i, n in enumerate(s.tables.nodes) if n.name == name), None)
+    if node is None:
+        return "-"
+    gauges = (QUEUE, LEASED, DEAD) if kind == "queue" else (QUEUE,)
+    return ", ".join(f"{s.tables.at(node, g, np.array([s.tables.until]))[0]:.0f}" for g in gauges)
 
 
 def _title(name: str, seen: list[Seen], values: dict[str, Any]) -> str:
