@@ -141,6 +141,13 @@ def test_breaker_and_budget_are_read_from_the_gauges():
     ]
 
 
+def test_of_many_changes_of_a_breaker_the_last_one_stays():
+    opened = [(float(at), 0, BREAKER, 1 + at % 2) for at in range(1, 9)]
+    moments = find_moments(by_hand([*opened, (9.0, 0, BREAKER, 0)]))
+    assert [m.time for m in moments] == [1.0, 2.0, 3.0, 4.0, 5.0, 9.0]
+    assert moments[-1].what == "web: breaker closes"
+
+
 def test_a_queue_that_goes_away_at_once_is_not_a_moment():
     up = [(1 + i / 100, 1, QUEUE, i) for i in range(13)]
     assert find_moments(by_hand([*up, (1.5, 1, QUEUE, 0)])) == []

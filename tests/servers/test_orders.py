@@ -321,6 +321,38 @@ def test_the_line_has_an_end(server):
         assert plain(shop.get("b"))["status"] != "RECEIVED"
 
 
+def test_the_failing_requests_are_those_drawn(server):
+    server.behave(fails=0.4, seed=3)
+    with connect(server) as shop:
+        orders = [f"order-{n % 15}" for n in range(30)]  # each order twice
+        turns = iter(orders)
+        seen = measuring.closed_loop(lambda _: shop.get(next(turns)), calls=30)
+        no = "UNAVAILABLE" if "grpc" in server.name else "500"
+        drawn = [random.Random(f"3/order-{n % 15}/{1 + n // 15}").random() < 0.4 for n in range(30)]
+        assert seen.status == [no if fails else "OK" for fails in drawn]
+        assert drawn[:15] != drawn[15:]  # the second request for an order is another draw
+        assert server.report().status == ["FAILED" if fails else "OK" for fails in drawn]
+        server.behave(fails=1)
+        with pytest.raises((grpc.RpcError, httpx.HTTPError)):
+            shop.place("a")
+        server.behave(fails=1, seconds=0.01)
+        shop.place("b", wait=False)
+        time.sleep(0.1)
+        server.behave()
+        assert plain(shop.get("a"))["status"] == plain(shop.get("b"))["status"] == "DELIVERED"  # not placed
+        assert server.calls() == 34
+    assert "never retrieved" not in server.log()
+
+
+def test_health_is_no_work(api):
+    api.behave(fails=1, workers=1, waiting=0)
+    with rest_shop.connect(api) as shop:
+        assert shop.http.get("/healthz").status_code == 200
+    assert api.calls() == 0
+    with pytest.raises(ArgumentError, match=r"fails is 1\.5, but must be a number at least 0 and at most 1"):
+        api.behave(fails=1.5)
+
+
 def test_a_stall_stops_everything_and_ends_by_itself(server):
     with connect(server) as shop:
         shop.get("warm")

@@ -1,7 +1,8 @@
 """What every unit's notebook must be. Units are found by looking into notebooks/, not by a list.
 
 Each notebook is executed once per test run, in one kernel, which is then asked for more: the claims of the
-prose, the same theory check with a service that is 5 % slower, the real servers killed, and gRPC taken away.
+prose, the same theory check with a service that is 5 % slower, the real servers killed, and the first package
+that they need taken away.
 A notebook says by cell tags what is what:
 
 real             all of part four: where its packages are missing it says one sentence, and nothing else
@@ -270,7 +271,8 @@ def session(path):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.send_signal(signal.SIGKILL)
             seen.killed = again("needs-servers")
-            execute("import sys; sys.modules['grpc'] = None")
+            needed = calls(notebook, "require")[0].args[0].value
+            execute(f"import sys; sys.modules[{needed!r}] = None")
             seen.without = [execute(cell.source) for cell in cells(notebook, "code", "real")]
     return seen
 

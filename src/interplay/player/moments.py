@@ -85,6 +85,8 @@ def find_moments(trace: Trace | Tables) -> list[Moment]:
             counts[key] = counts.get(key, 0) + 1
             if counts[key] <= MOST.get(moment.kind, 99):
                 found.append(moment)
+            elif moment.kind == "breaker":  # how it ended is worth more than the middle
+                found[max(i for i, m in enumerate(found) if (m.kind, m.node) == key)] = moment
     return sorted(found, key=lambda m: m.time)
 
 

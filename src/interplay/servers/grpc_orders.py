@@ -6,10 +6,12 @@ and `require` has the sentence to show.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
+from ..arguments import one_of
 from . import orders, proto
 from .grpc_shop import _COMMON  # also keeps gRPC's C core from writing lines of its own into the notebook
 from .orders import OrdersServer, Report
@@ -17,6 +19,7 @@ from .process import Server
 
 __all__ = ["GrpcOrders", "OrdersServer", "Report", "connect", "start"]
 SERVICE = "shop.Orders"
+POLICIES = ["pick_first", "round_robin"]
 # 100 ms for connecting, as in unit 03, is not enough when a proxy delays the answers.
 OPTIONS = [option for option in _COMMON if option[0] != "grpc.min_reconnect_backoff_ms"]
 
@@ -24,15 +27,17 @@ OPTIONS = [option for option in _COMMON if option[0] != "grpc.min_reconnect_back
 class GrpcOrders:
     """A client of the orders: one channel, which keeps its connection, or a new one for each call."""
 
-    def __init__(self, address: str, reuse: bool) -> None:
+    def __init__(self, address: str, reuse: bool, policy: str = "pick_first") -> None:
         self.address = address
+        self.policy = policy
         self.messages = proto.shop()
         self._channel = self._open() if reuse else None
 
     def _open(self) -> Any:
         import grpc
 
-        return grpc.insecure_channel(self.address, options=OPTIONS)
+        balance = json.dumps({"loadBalancingConfig": [{self.policy: {}}]})
+        return grpc.insecure_channel(self.address, options=[*OPTIONS, ("grpc.service_config", balance)])
 
     def get(self, order: str, timeout: float | None = 5.0) -> Any:
         """Ask for an order: an Order. Raises grpc.RpcError when the call fails; `timeout` in seconds."""
@@ -95,6 +100,13 @@ def start(**behaviour: Any) -> OrdersServer:
     return orders.start("grpc", behaviour)
 
 
-def connect(server: Server, reuse: bool = True) -> GrpcOrders:
-    """A client of a server, or of a proxy before it; `reuse=False`: a connection of its own for each call."""
-    return GrpcOrders(server.address, reuse)
+def connect(server: Server | Iterable[Server], reuse: bool = True, policy: str = "pick_first") -> GrpcOrders:
+    """A client of a server, or of a proxy before it; `reuse=False`: a connection of its own for each call.
+
+    With several servers one channel has all their addresses. gRPC's `policy` is then "pick_first" (its
+    default: one of them, as long as it lives) or "round_robin" (all that live, in turn).
+    """
+    one_of("policy", policy, POLICIES)
+    servers = [server] if isinstance(server, Server) else list(server)
+    addresses = ",".join(one.address for one in servers)
+    return GrpcOrders(addresses if len(servers) == 1 else f"ipv4:{addresses}", reuse, policy)

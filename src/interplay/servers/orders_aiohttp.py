@@ -3,14 +3,27 @@
 import asyncio
 import json
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 
-from .orders import LineIsFull
+from .orders import Broken, LineIsFull
 from .orders_server import Orders
 from .process import HOST
 
 compact = partial(json.dumps, separators=(",", ":"))  # as FastAPI writes it
+
+
+@web.middleware
+async def refusals(request: web.Request, handler: Any) -> web.StreamResponse:
+    """503 when too many are waiting, 500 when the work fails."""
+    try:
+        answer: web.StreamResponse = await handler(request)
+    except LineIsFull as error:
+        return web.Response(text=str(error), status=503)
+    except Broken as error:
+        return web.Response(text=str(error), status=500)
+    return answer
 
 
 def application(orders: Orders) -> web.Application:
@@ -18,20 +31,14 @@ def application(orders: Orders) -> web.Application:
 
     async def get(request: web.Request) -> web.Response:
         order = request.match_info["order"]
-        try:
-            await orders.work(order, _port(request))
-        except LineIsFull as error:
-            return web.Response(text=str(error), status=503)
+        await orders.work(order, _port(request))
         return web.json_response(orders.show(order), dumps=compact)
 
     async def place(request: web.Request) -> web.Response:
         asked = await request.json()
         order = asked["order_id"]
         wait = request.headers.get("Prefer") != "respond-async"
-        try:
-            placed = await orders.place(order, asked["lines"], _port(request), wait)
-        except LineIsFull as error:
-            return web.Response(text=str(error), status=503)
+        placed = await orders.place(order, asked["lines"], _port(request), wait)
         where = {"Location": f"/orders/{order}"}
         return web.json_response(placed, status=201 if wait else 202, headers=where, dumps=compact)
 
@@ -42,7 +49,11 @@ def application(orders: Orders) -> web.Application:
             await stream.write(f"id: {update['seq']}\nevent: status\ndata: {compact(update)}\n\n".encode())
         return stream
 
-    app = web.Application()
+    async def health(request: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    app = web.Application(middlewares=[refusals])
+    app.router.add_get("/healthz", health)
     app.router.add_get("/orders/{order}", get)
     app.router.add_post("/orders", place)
     app.router.add_get("/orders/{order}/events", events)

@@ -8,7 +8,7 @@ import uvicorn
 from fastapi import Body, FastAPI, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
-from .orders import LineIsFull
+from .orders import Broken, LineIsFull
 from .orders_server import Orders
 from .process import HOST
 
@@ -20,6 +20,14 @@ def application(orders: Orders) -> FastAPI:
     @app.exception_handler(LineIsFull)
     async def full(request: Request, error: LineIsFull) -> Response:
         return Response(str(error), status_code=503)
+
+    @app.exception_handler(Broken)
+    async def broken(request: Request, error: Broken) -> Response:
+        return Response(str(error), status_code=500)
+
+    @app.get("/healthz")
+    async def health() -> str:
+        return "ok"
 
     @app.get("/orders/{order}")
     async def get(order: str, request: Request) -> dict[str, Any]:

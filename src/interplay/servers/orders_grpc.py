@@ -7,11 +7,12 @@ import grpc
 import grpc.aio
 
 from . import proto
-from .orders import LineIsFull
+from .orders import Broken, LineIsFull
 from .orders_server import Orders
 from .process import HOST
 
 SERVICE = "shop.Orders"
+CODES = {LineIsFull: grpc.StatusCode.RESOURCE_EXHAUSTED, Broken: grpc.StatusCode.UNAVAILABLE}
 
 
 def handlers(orders: Orders) -> Any:
@@ -21,8 +22,8 @@ def handlers(orders: Orders) -> Any:
     async def get(request: Any, context: Any) -> Any:
         try:
             await orders.work(request.order_id, _port(context))
-        except LineIsFull as error:
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        except (LineIsFull, Broken) as error:
+            await context.abort(CODES[type(error)], str(error))
         return shop.Order(**orders.show(request.order_id))
 
     async def place(request: Any, context: Any) -> Any:
@@ -30,8 +31,8 @@ def handlers(orders: Orders) -> Any:
         lines = [{name: getattr(line, name) for name in fields} for line in request.lines]
         try:
             placed = await orders.place(request.order_id, lines, _port(context), request.wait)
-        except LineIsFull as error:
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        except (LineIsFull, Broken) as error:
+            await context.abort(CODES[type(error)], str(error))
         return shop.Order(**placed)
 
     async def watch(request: Any, context: Any) -> AsyncIterator[Any]:

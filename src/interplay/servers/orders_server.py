@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from . import control
-from .orders import NORMAL, STATUSES, LineIsFull, lines_of_order
+from .orders import NORMAL, STATUSES, Broken, LineIsFull, lines_of_order
 
 
 class Orders:
@@ -34,7 +34,12 @@ class Orders:
         """Set the counters to zero."""
         self.rows: list[list[Any]] = []  # order, arrived, waited, worked, status, connection
         self.connections: dict[int, int] = {}  # the client's port: 1, 2, …
+        self.turns: dict[str, int] = {}  # how often each order was worked on
         self.began = time.monotonic()
+
+    def calls(self) -> int:
+        """How many came."""
+        return len(self.rows)
 
     def report(self) -> list[list[Any]]:
         """All that was counted."""
@@ -48,7 +53,7 @@ class Orders:
         self.stall_ends = self.stall_begins + self.behaviour["stall"]
 
     async def work(self, order: str, port: int) -> None:
-        """One request: wait for a worker, work. `port` is the client's; raises LineIsFull."""
+        """One request: wait for a worker, work. `port` is the client's; raises LineIsFull, Broken."""
         connection = self.connections.setdefault(port, len(self.connections) + 1)
         arrived = time.monotonic()
         row = [order, arrived - self.began, 0.0, 0.0, "OPEN", connection]
@@ -66,7 +71,9 @@ class Orders:
                     await asyncio.sleep(self.duration(order))
                 await self.stalled()
                 row[3] = time.monotonic() - started
-                row[4] = "OK"
+                row[4] = "FAILED" if self.fails(order) else "OK"
+                if row[4] == "FAILED":
+                    raise Broken("the work failed")
         except asyncio.CancelledError:
             row[4] = "LEFT"
             raise
@@ -79,6 +86,12 @@ class Orders:
         if self.behaviour["shape"] == "exponential":
             seconds *= random.Random(f"{self.behaviour['seed']}/{order}").expovariate(1)
         return float(seconds)
+
+    def fails(self, order: str) -> bool:
+        """Whether this request for the order fails: the same in each run, and new for its next request."""
+        turn = self.turns[order] = self.turns.get(order, 0) + 1
+        draw = random.Random(f"{self.behaviour['seed']}/{order}/{turn}").random()
+        return bool(draw < self.behaviour["fails"])
 
     async def stalled(self) -> None:
         """Wait while the whole server stands still."""
@@ -102,11 +115,17 @@ class Orders:
 
         task = asyncio.create_task(confirm())
         self.background.add(task)  # else it could be collected as garbage before it is done
-        task.add_done_callback(self.background.discard)
+        task.add_done_callback(self.forget)
         await (task if wait else asyncio.sleep(0))  # 0: one step, in which it takes its place in the line
         if task.done():
             task.result()
         return self.show(order)
+
+    def forget(self, task: asyncio.Task[None]) -> None:
+        """It has ended. If it failed, and nobody waited for it, asyncio would complain in the log."""
+        self.background.discard(task)
+        if not task.cancelled():
+            task.exception()
 
     def show(self, order: str) -> dict[str, Any]:
         """The order, with its status now. One that nobody placed is an old one: delivered."""
@@ -141,6 +160,7 @@ async def main(port: int, control_port: int, framework: str, behaviour: dict[str
     """Serve until the process is ended."""
     orders = Orders(behaviour)
     methods = {"behave": orders.behave, "report": orders.report, "reset": orders.reset}
+    methods["calls"] = orders.calls
     controls = await control.serve(control_port, methods)
     async with controls:
         await importlib.import_module(f"{__package__}.orders_{framework}").serve(orders, port)
