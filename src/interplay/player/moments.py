@@ -15,6 +15,7 @@ dead       a message becomes a dead letter: the first after two seconds without 
 lag        a consumer group falls behind, by 12 records and for 3 s; and it has read all again
 rebalance  partitions of a log have got another reader
 commit     a process commits, in a run of a search with at most MOST_COMMITS of them
+fails      where nothing else stands out and one user in twenty or more is not served: the first of them
 recovers   after three bad seconds or more, nine of ten new users are served again, for three windows
 =========  =================================================================================================
 """
@@ -87,7 +88,17 @@ def find_moments(trace: Trace | Tables) -> list[Moment]:
                 found.append(moment)
             elif moment.kind == "breaker":  # how it ended is worth more than the middle
                 found[max(i for i, m in enumerate(found) if (m.kind, m.node) == key)] = moment
-    return sorted(found, key=lambda m: m.time)
+    return sorted(found or _fails(tables), key=lambda m: m.time)
+
+
+def _fails(tables: Tables) -> list[Moment]:
+    """In a run without any other moment: that many users are not served."""
+    ended = tables.requests[tables.requests["status"] != OPEN]
+    failed = ended[ended["status"] != OK]
+    if not len(ended) or len(failed) < len(ended) / 20:
+        return []
+    what = f"{100 * len(failed) / len(ended):.0f} % of the users are not served"
+    return [Moment(float(failed["end"].min()), "fails", what, "one here, one there, all through the run")]
 
 
 def telling(moments: list[Moment], until: float) -> float:

@@ -58,7 +58,7 @@ function panelsFor(sights) {
       add(title, "/s", 60, [...(one.retries ? [again] : []), { ...first, key: "ip-key-first" }],
         [{ className: "ip-area-first", low: zero, high: first.values }, { className: "ip-area-again", low: first.values, high: total }]);
     }
-    const crowded = beside ? [] : queues.filter(({ most }) => most >= 3).slice(0, 3), where = ({ i }) => `${one.is(i, "log") ? "lag of " : ""}${one.nodes[i].name}`;
+    const crowded = beside ? [] : queues.filter(({ most }) => most >= 3).sort((a, b) => b.most - a.most).slice(0, 3), where = ({ i }) => `${one.is(i, "log") ? "lag of " : ""}${one.nodes[i].name}`;
     add(beside ? `Waiting at ${where(busiest)}` : one.nodes.every(({ kind }) => kind === "users" || kind === "service") ? "Waiting calls" : "Waiting", "", 56, (crowded.length ? crowded : [busiest]).flatMap((queue, nth) =>
       queue.lines.map((l, k) => ({ ...l, className: `ip-line-queue-${nth}${k ? " ip-second" : ""}`, words: name(sights[k], where(queue)) }))));
   }

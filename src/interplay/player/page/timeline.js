@@ -1,7 +1,7 @@
 // The time line: play, step, scrub, speed, and the moments.
 
 const SPEEDS = [[0, "message by message"], [0.02, "1/50 speed"], [0.1, "1/10 speed"], [0.25, "1/4 speed"], [0.5, "half speed"], [1, "real time"], [2, "2 × faster"], [5, "5 × faster"], [10, "10 × faster"]];
-const MOMENT_SIGNS = { fault: "⚡", queue: "≡", full: "▣", drop: "⊘", breaker: "◧", budget: "◔", retries: "↻", tips: "▼", recovers: "▲", again: "↺", dead: "✉", lag: "≫", rebalance: "⇄", commit: "✎" };
+const MOMENT_SIGNS = { fault: "⚡", queue: "≡", full: "▣", drop: "⊘", breaker: "◧", budget: "◔", retries: "↻", tips: "▼", recovers: "▲", fails: "✗", again: "↺", dead: "✉", lag: "≫", rebalance: "⇄", commit: "✎" };
 
 class Timeline {
   /** `on` has play(), go(t), step(direction), moment(direction), speed(factor). */
