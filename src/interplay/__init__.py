@@ -38,7 +38,7 @@ from .saga import Orchestrator, Task
 from .sampling import HeadSampler, TailSampler
 from .service import Service
 from .simulation import Simulation
-from .streams import Constant, Exponential, LogNormal, Streams, Uniform
+from .streams import Constant, Exponential, LogNormal, Recorded, Streams, Uniform
 from .throttle import AdaptiveThrottle, ConcurrencyLimit
 from .trace import Trace
 from .trace_context import Context, extract, inject
@@ -78,6 +78,7 @@ __all__ = [
     "OutlierDetector",
     "PartitionedLog",
     "Priority",
+    "Recorded",
     "Replicas",
     "Reply",
     "Request",

@@ -47,33 +47,36 @@ class Points:
         self.places.add((process.name, event, place, "end" if action is None else _name(action)))
         kind = self.faults.get(point)
         if action is not None and action["do"] == "commit" and kind != "crash":
-            self._record(process, _written(action["writes"]), fault=False)
+            self._record(process, _written(process.stored, action["writes"]), envelope, fault=False)
         if kind is None or process.crashed:
             return 1
         if kind == "crash":
-            self._crash(process, event, action)
+            self._crash(process, envelope, action)
             return 0
         if action is None or action["do"] in ("commit", "timer", "call"):
             return 1  # these are no messages
-        self._note(process, f"{_name(action)} from {process.name}: {_WORDS[kind]}")
+        self._note(process, f"{_name(action)} from {process.name}: {_WORDS[kind]}", envelope)
         if kind == "late":
             action["extra"] = self.late
         return {"lose": 0, "twice": 2, "late": 1}[kind]
 
-    def _crash(self, process: Process, event: str, action: Action | None) -> None:
-        before = "after its last action" if action is None else f"before {_name(action)}"
-        self._note(process, f"{process.name} crashes {before}, while it handles {event}")
+    def _crash(self, process: Process, envelope: Envelope, action: Action | None) -> None:
+        before, event = "after its last action", envelope.message.get("kind", "")
+        if action is not None:
+            before = f"before {_name(action)}"
+        self._note(process, f"{process.name} crashes {before}, while it handles {event}", envelope)
         end = fault(process, "crash", 0)()
         After(process.env, self.down, lambda _: end())
 
-    def _note(self, process: Process, words: str) -> None:
+    def _note(self, process: Process, words: str, envelope: Envelope) -> None:
         self.happened.append(words)
         process.sim.trace.markers.append((process.env.now, words, process.node))
-        self._record(process, words, fault=True)
+        self._record(process, words, envelope, fault=True)
 
-    def _record(self, process: Process, words: str, *, fault: bool) -> None:
+    def _record(self, process: Process, words: str, envelope: Envelope, *, fault: bool) -> None:
         trace = process.trace
-        trace.notes.append((process.env.now, len(trace.messages), process.node, words, fault))
+        row = (process.env.now, len(trace.messages), process.node, words, fault, envelope.number)
+        trace.notes.append(row)
 
 
 _WORDS = {"lose": "lost", "twice": "sent twice", "late": "late"}
@@ -85,16 +88,36 @@ def _name(action: Mapping[str, Any]) -> str:
     return f"{action['do']} {kind}" if kind else action["do"]
 
 
-def _written(writes: Any) -> str:
+def _written(stored: Mapping[str, Any], writes: Any) -> str:
     """A commit in a few words: what was written to which table, the first two of them."""
     said = []
     for table, key, value in writes:
-        row = "a row" if key is None else f"without {key}" if value is None else f"{key} = {_brief(value)}"
-        said.append(textwrap.shorten(f"{table}: {row}", 36, placeholder=" …"))
+        rows = stored.get(table)
+        before = rows.get(key) if isinstance(rows, dict) else None
+        if key is None:
+            row = "a row"
+        elif value is None:
+            row = f"without {_brief(key)}"
+        else:
+            row = f"{_brief(key)}{_news(value, before)}"
+        said.append(textwrap.shorten(f"{table}: {row}", 40, placeholder=" …"))
     return f"writes {', '.join(said[:2])}" + (" …" if len(said) > 2 else "")
 
 
+def _news(value: Any, before: Any) -> str:
+    """What is new about a value that was another one `before`."""
+    if isinstance(value, dict) and isinstance(before, dict):
+        changed = [f"{k}{_news(v, before.get(k))}" for k, v in value.items() if before.get(k) != v]
+        return f", {', '.join(changed)}" if changed else " as before"
+    if isinstance(value, tuple) and isinstance(before, tuple) and value[: len(before)] == before:
+        return f" + {_brief(value[len(before) :])}"
+    return f" = {_brief(value)}"
+
+
 def _brief(value: Any) -> str:
+    """A value in few words: of a row, the names of its fields."""
     if isinstance(value, dict):
-        return str(value.get("kind", "{…}"))
+        return str(value.get("kind", f"{{{', '.join(map(str, value))}}}"))
+    if isinstance(value, tuple | list):
+        return " ".join(map(_brief, value)) or "nothing"
     return f"{value:g}" if isinstance(value, float) else str(value)

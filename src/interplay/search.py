@@ -27,6 +27,9 @@ class Found:
 
     `faults` is the shortest schedule that did it, `run` its run, `happened` the faults in words. `schedules`
     were played; they passed `points`, at `places` that differ.
+
+    To see the run: `sequence(found.run)` draws it, and `Player(found.replay, until=5)` plays it, message by
+    message.
     """
 
     broken: str | None = None
@@ -36,6 +39,15 @@ class Found:
     schedules: int = 0
     points: int = 0
     places: set[tuple[str, str, int, str]] = field(default_factory=set)
+    build: Build | None = field(default=None, repr=False)
+
+    def replay(self, faults: bool = True) -> Simulation:
+        """The shop again, ready to run, with the `faults` that were found or without any."""
+        if self.build is None:
+            raise RuntimeError("This was not found by a search: there is no shop to be built.")
+        shop = self.build()
+        shop.points = Points(self.faults if faults else {})
+        return shop
 
 
 def play(build: Build, faults: Mapping[int, str], until: float) -> tuple[Simulation, Points, Run]:
@@ -63,7 +75,7 @@ def search(
     from hypothesis import HealthCheck, Phase, find, settings, strategies
     from hypothesis.errors import NoSuchExample
 
-    found = Found()
+    found = Found(build=build)
 
     def breaks(faults: Mapping[int, str]) -> bool:
         shop, points, run = play(build, faults, until)

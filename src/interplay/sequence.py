@@ -1,12 +1,15 @@
 """A sequence diagram of a run: who sent what to whom, in which order, and what broke.
 
-Time runs down, one row for each thing that happens, so that what is close in time can be read, too.
+Time runs down, one row for each thing that happens, so that what is close in time can be read, too; where
+for long nothing happens, it says so.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from itertools import pairwise
+from statistics import median
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
@@ -43,9 +46,9 @@ def sequence(
 ) -> Picture:
     """The messages of a run from `start` to `end` (s), drawn from lifeline to lifeline.
 
-    `without` leaves out messages of these names, such as {"ack"}; `request` keeps those of one request. A
-    message that was lost ends at a cross, and where a node was down its lifeline is hatched. ArgumentError
-    when there is no message, or more than a page can show.
+    `without` leaves out messages of these names, such as {"ack"}; `request` keeps those of one request, and
+    what was written for it. A message that was lost ends at a cross, a square is a commit, and where a node
+    was down its lifeline is hatched. ArgumentError when there is no message, or more than a page can show.
     """
     messages = _messages(run, start, end, without, request)
     if not messages:
@@ -53,9 +56,10 @@ def sequence(
     if len(messages) > MOST:
         refuse("what to draw", f"{len(messages)} messages", f"at most {MOST}: give start, end or without")
     trace = run.trace
-    noted_last = max((note[0] for note in trace.notes if note[0] <= end), default=0.0)
+    notes = [note for note in trace.notes if note[4] or request in (None, note[5])]
+    noted_last = max((note[0] for note in notes if note[0] <= end), default=0.0)
     last = max(noted_last, *(_until(message) for message in messages))
-    broken = {node for time, _, node, _, fault in trace.notes if fault and start <= time <= end}
+    broken = {note[2] for note in notes if note[4] and start <= note[0] <= end}
     nodes = sorted({node for m in messages for node in (m.source, m.target)} | broken)
     place = {node: x for x, node in enumerate(nodes)}
     first = messages[0].sent
@@ -64,7 +68,7 @@ def sequence(
         moments.append((message.sent, message.row + 0.5, "sent", message))
         if message.arrives < math.inf:
             moments.append((message.arrives, message.row + 0.5, "arrives", message))
-    for time, row, node, text, fault in trace.notes:
+    for time, row, node, text, fault, _ in notes:
         if node in place:
             moments.append((time, row, "fault" if fault else "note", (node, text)))
     noted = {(note[0], note[3]) for note in trace.notes}
@@ -72,7 +76,8 @@ def sequence(
     ups = [s for s in trace.states if s[1] in place and s[2] == UP]
     moments += [(s[0], math.inf if s[3] == 0 else -2, "up", (s[1], s[3])) for s in ups]
     moments = sorted((m for m in moments if first <= m[0] <= last), key=lambda m: m[:2])
-    height = sum(1 for m in moments if m[2] != "up")
+    rows = _rows(moments)
+    height = rows[-1] + 1
 
     width = max(7.5, 1.75 * len(nodes))
     figure = Figure(figsize=(width, 0.8 + 0.24 * height), layout="constrained", facecolor="white")
@@ -82,18 +87,40 @@ def sequence(
     for node, x in place.items():
         axes.plot([x, x], [-0.6, height], color="#bbbbbb", linewidth=1.2, zorder=0)
         axes.text(x, -0.9, trace.nodes[node].name, ha="center", weight="bold", fontsize=10)
-    _draw(axes, moments, place)
+    _draw(axes, moments, rows, place)
     return Picture(figure, _in_words(run, moments))
 
 
-def _draw(axes: Axes, moments: list[tuple[float, float, str, Any]], place: dict[int, int]) -> None:
-    """One row for each moment, downwards."""
-    sent: dict[int, int] = {}
-    down: dict[int, int] = {}
+def _pauses(moments: list[tuple[float, float, str, Any]]) -> dict[int, float]:
+    """Before which moments nothing happens for long, and how long that is (s): 200 times the usual."""
+    seen = [i for i, moment in enumerate(moments) if moment[2] != "up"]
+    gaps = {i: moments[i][0] - moments[h][0] for h, i in pairwise(seen)}
+    usual = median([gap for gap in gaps.values() if gap > 1e-9] or [math.inf])
+    return {i: gap for i, gap in gaps.items() if gap > 200 * usual}
+
+
+def _rows(moments: list[tuple[float, float, str, Any]]) -> list[float]:
+    """How far down each moment is drawn: one row each, and one more for a pause."""
+    pauses, y, rows = _pauses(moments), -1.0, []
+    for i, moment in enumerate(moments):
+        y += (moment[2] != "up") + (i in pauses)
+        rows.append(y)
+    return rows
+
+
+def _draw(
+    axes: Axes, moments: list[tuple[float, float, str, Any]], rows: list[float], place: dict[int, int]
+) -> None:
+    """Everything that happens, downwards."""
+    sent: dict[int, float] = {}
+    down: dict[int, float] = {}
     before = -1.0
-    y = -1
-    for time, _, what, it in moments:
-        y += what != "up"
+    for i, pause in _pauses(moments).items():
+        words = f"{pause:.3g} s in which nothing is sent"
+        axes.axhline(rows[i] - 1, color="#999999", linewidth=0.8, linestyle=(0, (1, 4)), zorder=0)
+        axes.text(-0.72, rows[i] - 1, words, fontsize=7, style="italic", color="#666666", **LABEL)
+    y = 0.0
+    for (time, _, what, it), y in zip(moments, rows, strict=True):
         if time > before and what != "up":
             label = f"{time:.3f}".rstrip("0").rstrip(".") + " s"
             axes.text(-0.72, y, label, fontsize=7, va="center", color="#666666")
@@ -145,7 +172,7 @@ def _until(message: _Message) -> float:
     return message.sent if math.isinf(message.arrives) else message.arrives
 
 
-def _down(axes: Axes, x: int, start: int, end: int) -> None:
+def _down(axes: Axes, x: int, start: float, end: float) -> None:
     """Hatch a lifeline where its node was down."""
     axes.fill_betweenx(
         [start, end], x - 0.05, x + 0.05, facecolor="#f6dbc7", edgecolor=RED, hatch="////", zorder=1
@@ -179,7 +206,10 @@ def _in_words(run: Run, moments: list[tuple[float, float, str, Any]]) -> str:
     """The diagram as text: one sentence for each thing that happens, in order."""
     name = [node.name for node in run.trace.nodes]
     told = []
-    for _, _, what, it in moments:
+    pauses = _pauses(moments)
+    for i, (_, _, what, it) in enumerate(moments):
+        if i in pauses:
+            told.append(f"For {pauses[i]:.3g} s nothing is sent")
         if what == "sent":
             lost = ", which is lost" if math.isinf(it.arrives) else ""
             told.append(f"{name[it.source]} sends {it.name} to {name[it.target]}{lost}")

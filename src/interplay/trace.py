@@ -11,8 +11,8 @@ spans      (request, span, parent, node, arrived, started, ended, status, attemp
 requests   (request, start, end, status, attempts): what a user saw; `end` is nan while it is open
 states     (time, node, gauge, value): `value` holds until the next row of that node and gauge
 markers    (time, label, node): what was done to the shop, in words; node -1 means the whole shop
-notes      (time, message, node, text, fault): what a process committed and which fault it met, in words, in
-           the runs of a search; `message` is the row of the message that was sent next
+notes      (time, message, node, text, fault, request): what a process committed and which fault it met, in
+           words, in the runs of a search; `message` is the row of the message that was sent next
 names      (message, name): what a message between processes is called, by its row and a word of `words`
 causes     (span, request, cause): where one span handles several messages at once (a batch of records), the
            span and the request that each further one came from; the first one's is the span's parent
@@ -133,7 +133,7 @@ class Trace:
         self.words: dict[str, int] = {}
         self.watched = record == "everything"  # or messages and states stay empty
         self.markers: list[tuple[float, str, int]] = []
-        self.notes: list[tuple[float, int, int, str, bool]] = []
+        self.notes: list[tuple[float, int, int, str, bool, int]] = []
         self.until = 0.0
 
     def node(self, name: str) -> int:
