@@ -2,7 +2,8 @@
 
 It commits its offset, which is where the group goes on from, after each record: after the work or before it.
 Its report tells also which partitions it was assigned and which were revoked, when, and which of its commits
-were "refused", because the group was changing: what it has then done, the next owner does again.
+were "refused", because the group was changing: what it has then done, the next owner does again. (The mock
+refuses from the first word of a change; a real coordinator takes commits until all members have come again.)
 """
 
 from __future__ import annotations

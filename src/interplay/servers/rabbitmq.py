@@ -68,6 +68,11 @@ class RabbitMQ(Queues, Broker):
         self.cwd = folder
         return [_program("rabbitmq-server")]
 
+    def kill(self) -> None:
+        """End it at once, with no chance to tidy up; what is durable is there at the next start."""
+        super().kill()
+        self.hang_up()
+
     def stop(self, patience: float = 8.0) -> None:
         """End it and its epmd, and remove its data; a given one is left as it is."""
         self.hang_up()
@@ -78,7 +83,8 @@ class RabbitMQ(Queues, Broker):
 
 def _answers(server: Server) -> bool:
     assert isinstance(server, RabbitMQ)
-    with contextlib.suppress(Exception), server._short():
+    with contextlib.suppress(Exception):
+        server._line()
         return True
     return False
 

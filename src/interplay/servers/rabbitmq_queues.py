@@ -28,6 +28,7 @@ class Queues:
 
     def __init__(self) -> None:
         self._lines: list[Any] = []
+        self._usual: Any = None  # the connection of what is done here; a channel of the caller has its own
         self.answers: list[Message] = []
 
     def hang_up(self) -> None:
@@ -35,7 +36,7 @@ class Queues:
         for line in self._lines:
             with contextlib.suppress(Exception):
                 line.close()
-        self._lines = []
+        self._lines, self._usual = [], None
 
     def _line(self) -> Any:
         """A connection of its own; without heartbeats, as nobody answers them between two cells."""
@@ -54,13 +55,14 @@ class Queues:
     @contextlib.contextmanager
     def _short(self):  # type: ignore[no-untyped-def]
         """A channel for a moment."""
-        line = self._line()
+        if self._usual is None or not self._usual.is_open:
+            self._usual = self._line()
+        channel = self._usual.channel()
         try:
-            yield line.channel()
+            yield channel
         finally:
-            self._lines.remove(line)
-            if line.is_open:
-                line.close()
+            if channel.is_open:
+                channel.close()
 
     def queue(self, name: str, arguments: dict[str, Any] | None = None) -> str:
         """An empty durable queue of this name; `arguments` in RabbitMQ's words, {"x-max-priority": 10}."""
