@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 
 import psutil
 import pytest
@@ -90,6 +91,14 @@ def test_an_address_in_the_environment_is_used_instead(db, monkeypatch, capsys):
     with pytest.raises(ServerError, match=r"DATABASE_URL is set, but 127.0.0.1:9 does not answer") as caught:
         postgres.start()
     assert "secret" not in str(caught.value)
+
+
+def test_a_given_one_is_tidied_up_when_the_notebook_ends_without_a_word(db):
+    code = "from interplay.servers import postgres; db = postgres.start(); db.slot('forgotten')"
+    environment = {**os.environ, "DATABASE_URL": db.url}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True)
+    for left in ("pg_namespace WHERE nspname = 'course'", "pg_replication_slots"):
+        assert db.sql.execute(f"SELECT count(*) FROM {left}").fetchone() == (0,)
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root has to become somebody else")

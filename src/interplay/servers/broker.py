@@ -6,6 +6,7 @@ then nothing is started and nothing is stopped.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import time
@@ -78,6 +79,7 @@ class Broker(Server):
                 raise ServerError(
                     f"{self.variable} is set, but {self.address} does not answer: {error}"
                 ) from None
+            atexit.register(self.stop)  # it may have something to put back
             self._say(f"{self.name}: the one at {self.address}, as {self.variable} says.\n")
         elif not super().alive:
             self._say(f"{self.name} starts … ")

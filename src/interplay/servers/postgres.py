@@ -22,6 +22,7 @@ from typing import Any
 
 from . import process
 from .broker import Broker
+from .postgres_sql import Sql
 from .process import HOST, Server, ServerError
 
 SETTINGS = {
@@ -36,18 +37,17 @@ SETTINGS = {
 }
 
 
-class Postgres(Broker):
-    """A running PostgreSQL: a broker with SQL."""
+class Postgres(Sql, Broker):
+    """A running PostgreSQL: a broker, with what `Sql` does."""
 
     def __init__(self, quiet: bool = False) -> None:
-        super().__init__("PostgreSQL", "DATABASE_URL", quiet=quiet, ready=_answers, reach=self._reach)
+        Sql.__init__(self)
+        Broker.__init__(self, "PostgreSQL", "DATABASE_URL", quiet=quiet, ready=_answers, reach=self._reach)
         self.stop_signal = signal.SIGTERM if os.name == "nt" else signal.SIGINT  # without waiting for clients
         self._password = secrets.token_hex(8)
-        self._sql: Any = None
-        self._slots: set[str] = set()
 
     @property
-    def url(self) -> str:
+    def url(self) -> str:  # type: ignore[override]
         """What a client is given, such as "postgresql://postgres:secret@127.0.0.1:5432/postgres"."""
         if self.given:
             return f"{self.given_url}{'&' if '?' in self.given_url else '?'}options=-csearch_path%3Dcourse"
@@ -57,26 +57,17 @@ class Postgres(Broker):
         """Make an empty database in the folder; the command that runs it."""
         data, secret = folder / "data", folder / "secret"
         data.mkdir(mode=0o700)
+        secret.touch(mode=0o600)
         secret.write_text(self._password)
         self.user, self.cwd = _user(), folder
         if self.user is not None:
             os.chown(data, self.user, -1)
             os.chown(secret, self.user, -1)
-        command: list[str | Path] = [
-            _folder() / "initdb",
-            "-D",
-            data,
-            "-U",
-            "postgres",
-            "-E",
-            "UTF8",
-            "--locale=C",
-            "--no-sync",
-        ]
-        command += ["-A", "scram-sha-256", f"--pwfile={secret}"]
-        extra_groups: Any = None if self.user is None else []
+        words = ["-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"]
+        words += ["-A", "scram-sha-256", f"--pwfile={secret}"]
+        how: Any = {"cwd": folder, "user": self.user, "extra_groups": None if self.user is None else []}
         done = subprocess.run(
-            command, cwd=folder, user=self.user, extra_groups=extra_groups, capture_output=True, text=True
+            [_folder() / "initdb", "-D", data, *words], **how, capture_output=True, text=True
         )
         secret.unlink()
         if done.returncode:
@@ -87,50 +78,19 @@ class Postgres(Broker):
     def start(self) -> Postgres:
         """Start it and wait until it is ready; raises ServerError when it cannot be."""
         if not self.alive:
-            self._sql = None
+            self.hang_up()
         super().start()
         if self.given:
             self.sql.execute("CREATE SCHEMA IF NOT EXISTS course")
         return self
 
-    def connect(self) -> Any:
-        """A psycopg connection where each statement is committed; `with sql.transaction():` for more."""
-        import psycopg
-
-        return psycopg.connect(self.url, autocommit=True, connect_timeout=5)
-
-    @property
-    def sql(self) -> Any:
-        """A connection that stays open, for what the course itself asks."""
-        if self._sql is None or self._sql.closed or self._sql.broken:
-            self._sql = self.connect()
-        return self._sql
-
-    def slot(self, name: str) -> None:
-        """Keep the log of changes from now on, for a reader of this name (a replication slot)."""
-        self.drop_slot(name)
-        self._slots.add(name)
-        self.sql.execute("SELECT pg_create_logical_replication_slot(%s, 'test_decoding')", (name,))
-
-    def drop_slot(self, name: str) -> None:
-        """Keep it no longer."""
-        ours = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s"
-        self.sql.execute(ours, (name,))
-
-    def decode(self, name: str) -> list[str]:
-        """What was changed since the slot was made, or last read: lines of PostgreSQL's test_decoding."""
-        rows = self.sql.execute("SELECT data FROM pg_logical_slot_get_changes(%s, NULL, NULL)", (name,))
-        return [data for (data,) in rows]
-
     def stop(self, patience: float = 5.0) -> None:
         """End it, and remove its data; a given one is left as it is."""
         if self.given and self._sql is not None:
             with contextlib.suppress(Exception):
-                for name in self._slots:  # one that nobody reads keeps the log from being tidied up
-                    self.drop_slot(name)
+                self.drop_slots()
                 self.sql.execute("DROP SCHEMA course CASCADE")
-        if self._sql is not None:
-            self._sql.close()
+        self.hang_up()
         noted = self.folder and self.folder / "data" / "postmaster.pid"
         if noted and noted.exists() and not self.alive and os.name != "nt":  # it was killed
             with contextlib.suppress(IndexError, OSError):
