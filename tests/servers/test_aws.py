@@ -170,6 +170,10 @@ def test_a_topic_copies_to_each_queue_by_its_filter(cloud):
         cloud.client("sns").publish(TopicArn=topic, Message=kind, MessageAttributes=attributes)
     assert bodies(cloud.take(every)) == ["created", "paid"]
     assert bodies(cloud.take(paid)) == ["paid"]
+    cloud.fan_out("order-events", {paid: None})  # begins anew
+    cloud.client("sns").publish(TopicArn=topic, Message="shipped")
+    assert bodies(cloud.take(paid)) == ["shipped"]
+    assert cloud.take(every) == []
 
 
 def test_an_endpoint_in_the_environment_is_used_instead(cloud, monkeypatch, capsys):
