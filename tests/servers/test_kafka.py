@@ -95,7 +95,8 @@ def test_cooperative_members_keep_what_need_not_move(cluster, join):
     revoked = [partitions for what, partitions in changes(first) if what == "revoked"]
     assert [len(p) for p in revoked] == [3]
     assert changes(second)[-1] == ("assigned", revoked[0])
-    first.stop()  # says goodbye: nobody waits for its session
+    first.stop()
+    assert first._process.returncode == 0  # it has said goodbye: nobody waits for its session
     left = time.monotonic()
     assert workers.wait_for(lambda: sum(len(p) for what, p in changes(second) if what == "assigned") == 6)
     assert time.monotonic() - left < 5

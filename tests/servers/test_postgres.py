@@ -61,7 +61,7 @@ def test_kill_minus_nine_loses_nothing_that_was_committed(capsys):
     pid = db.pid
     db.stop()
     assert not folder.exists()
-    assert "shut down" in db.log(5)  # in good order, though clients were connected
+    assert "fast shutdown request" in db.log(8)  # in good order, though clients were connected
     assert not psutil.pid_exists(pid)
 
 

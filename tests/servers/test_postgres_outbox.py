@@ -112,21 +112,23 @@ def test_polling_is_late_by_half_its_interval_the_others_are_not(shop, run):
         shop = outbox_table.create(shop.database)
 
 
-def test_two_relays_share_the_work(shop, nats, run):
+def test_a_relay_leaves_alone_what_another_one_has(shop, nats, run):
     for order in TWENTY:
         shop.place(order, 10)
-    both = [run(outbox_relay, batch=1, name=f"relay-{n}") for n in range(2)]
-    for n in range(20, 40):
-        shop.place(f"order-{n}", 10)
-        time.sleep(0.005)
-    assert workers.wait_for(lambda: not shop.unsent())
-    assert len(events(nats)) == 40  # none twice
-    assert all(relay.report().of("published") for relay in both)
+    with shop.database.connect() as other:
+        with other.transaction():
+            held = other.execute(outbox_relay.UNSENT, (3,)).fetchall()
+            relay = run(outbox_relay)
+            assert workers.wait_for(lambda: len(shop.unsent()) == 3)
+            assert events(nats) == TWENTY[3:]
+        assert [row[0] for row in held] == [1, 2, 3]
+    assert shop.settled(relay)
+    assert events(nats) == TWENTY[3:] + TWENTY[:3]  # none twice, and not in the order of the orders
 
 
 @pytest.mark.parametrize(
     ("inbox", "point", "parcels"),
-    [(True, "after effect", 20), (False, "after effect", 21), (True, "after ack", 20)],
+    [(True, "after effect", 20), (False, "after effect", 21), (True, "after ack", 20), (True, "between", 20)],
 )
 def test_an_inbox_makes_the_effect_happen_once(shop, nats, run, inbox, point, parcels):
     for order in TWENTY:

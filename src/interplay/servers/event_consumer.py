@@ -15,7 +15,7 @@ from .outbox_table import OutboxTable
 from .workers import Diary, Dies, Worker
 
 KEYS = ["message id", "order"]
-POINTS = ["before effect", "after effect", "after ack"]
+POINTS = ["before effect", "between", "after effect", "after ack"]
 SEEN = "INSERT INTO inbox (message_id) VALUES (%s) ON CONFLICT DO NOTHING"
 PACK = "INSERT INTO parcels (order_id) VALUES (%s)"
 
@@ -34,8 +34,8 @@ def start(
     """Start a consumer of the stream; what it does not acknowledge within `lease` seconds comes again.
 
     With `inbox`, `key` says what makes two events the same: the "order" that they tell of, or the "message
-    id" that the relay gave them. `dies`, such as ("after effect", 6), is one of "before effect", "after
-    effect" and "after ack".
+    id" that the relay gave them. `dies`, such as ("after effect", 6), is one of "before effect",
+    "between" (noted in the inbox, not packed, and not committed), "after effect" and "after ack".
     """
     settings = {"database": shop.database.url, "nats": broker.url, "stream": stream, "inbox": inbox}
     more = {"key": one_of("key", key, KEYS), "lease": number("lease", lease, above=0), "durable": name}
@@ -69,6 +69,7 @@ async def main() -> None:
             given = (message.headers or {}).get("Nats-Msg-Id", str(message.metadata.sequence.stream))
             seen = sql.execute(SEEN, (order if told["key"] == "order" else given,)).rowcount == 0
             if not (seen and told["inbox"]):
+                diary.point("between")
                 sql.execute(PACK, (order,))
         diary.write("dropped" if seen and told["inbox"] else "done", order)
         diary.point("after effect")

@@ -37,6 +37,7 @@ def start(
 
     `seconds` of work for each record. The group waits for a silent member for `session` seconds before its
     partitions go to the others (a real cluster may ask for 6 at least); one that is stopped says goodbye.
+    Each change of the group takes the mock `session` - 1 seconds more.
     "range" and "roundrobin" are eager: at each change all members give up all partitions first;
     "cooperative-sticky" moves only those that have to move. `dies`, such as ("after work", 6), is one of
     "before work", "after work" and "after commit".
