@@ -59,7 +59,7 @@ def test_one_that_cannot_start_leaves_nothing_and_ends_its_line(monkeypatch, cap
 
 def test_a_worker_s_report_outlives_it_and_its_processes(tmp_path):
     (tmp_path / "told.py").write_text(TOLD)
-    worker = workers.Worker("told", "told", {"count": 4}, ("after work", 2), ["after work"])
+    worker = workers.Worker("told", "told", {"count": 5}, ("after work", 2), ["after work"])
     worker.command = [sys.executable, "-X", "utf8", str(tmp_path / "told.py")]
     worker.start()
     assert worker.wait()
@@ -67,10 +67,10 @@ def test_a_worker_s_report_outlives_it_and_its_processes(tmp_path):
     assert worker.report().done == ["0", "1"]
     worker.start()
     assert worker.wait()
-    assert worker.report().got == ["0", "1", "2", "3"]  # it goes on, and does not die again
-    assert [row["at"] <= time.time() for row in worker.report().rows] == [True] * 10
-    assert workers.settled([worker], 4)
-    assert not workers.settled([worker], 5, seconds=0.05)
+    assert worker.report().got == ["0", "1", "2", "3", "4"]  # it goes on, and does not die again
+    assert [row["at"] <= time.time() for row in worker.report().rows] == [True] * 12
+    assert workers.settled([worker], 5)
+    assert not workers.settled([worker], 6, seconds=0.05)
 
 
 TOLD = """

@@ -227,12 +227,14 @@ NAMED = "".join(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may install packages without a password")
-def test_root_gets_what_is_missing_installed(bare):
+def test_root_gets_what_is_missing_installed(bare, tmp_path):
     chmod, three = shutil.which("chmod"), "{bin}/chromium {bin}/bwrap {bin}/../sbin/rabbitmq-server"
-    shown, asked = bare(f'case "$*" in *install*) for f in {three}; do echo > $f; {chmod} +x $f; done;; esac')
+    bring = f"for f in {three}; do echo > $f; {chmod} +x $f; done; {{bin}}/../sbin/policy-rc.d; echo $? > {{bin}}/policy"
+    shown, asked = bare(f'case "$*" in *install*) {bring};; esac')
     packages = "chromium bubblewrap rabbitmq-server"
     assert shown == f"Installing {packages}\n"
     assert asked.splitlines() == ["-q update", f"-q install -y --no-install-recommends {packages}"]
+    assert (tmp_path / "bin" / "policy").read_text() == "101\n"  # meanwhile no service may start
 
 
 def test_no_service_starts_while_packages_are_installed(setup, tmp_path):
