@@ -229,7 +229,8 @@ NAMED = "".join(
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may install packages without a password")
 def test_root_gets_what_is_missing_installed(bare, tmp_path):
     chmod, three = shutil.which("chmod"), "{bin}/chromium {bin}/bwrap {bin}/../sbin/rabbitmq-server"
-    bring = f"for f in {three}; do echo > $f; {chmod} +x $f; done; {{bin}}/../sbin/policy-rc.d; echo $? > {{bin}}/policy"
+    bring = f"for f in {three}; do echo > $f; {chmod} +x $f; done"
+    bring += "; {bin}/../sbin/policy-rc.d; echo $? > {bin}/policy"
     shown, asked = bare(f'case "$*" in *install*) {bring};; esac')
     packages = "chromium bubblewrap rabbitmq-server"
     assert shown == f"Installing {packages}\n"
