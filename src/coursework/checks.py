@@ -42,6 +42,9 @@ DEFAULT_SALT = "interplay"
 IN_TERMINAL = "COURSE_IN_TERMINAL"
 """The environment variable by which `course check` tells the kernel that no figures are shown."""
 
+NOT_ENOUGH = "NOT ENOUGH"
+"""What stands before a measurement that falls short. `course check` looks for it in what a test cell said."""
+
 WIDTH = 80
 """The longest line of a message, in characters: a notebook breaks longer ones in the middle of a word."""
 
@@ -149,6 +152,11 @@ class Expect:
 
     def __init__(self) -> None:
         self.pictures: list[Any] = []
+        self.cause = ""
+
+    def blame(self, cause: str) -> None:
+        """If this check fails, `cause` is the likely one, and not what the check says of itself."""
+        self.cause = cause
 
     def equal(self, observed: Any, expected: Any, given: str = "") -> None:
         """Expect the same plain data. Lists equal tuples; numbers may differ by rounding; 1 is not True."""
@@ -187,6 +195,7 @@ class Checks:
         self.part, self.limit = part, limit
         self.rng = self._seeded("")
         self._checks: dict[str, tuple[Callable[[Expect], None], str, str]] = {}
+        self._measured: list[tuple[bool, str]] = []
 
     def that(self, what: str, cause: str = "", look: str = "") -> Callable[[Callable[[Expect], None]], None]:
         """Add a check that `what` holds; `cause` and `look` tell a learner who fails it where to start."""
@@ -202,8 +211,18 @@ class Checks:
         """`n` numbers in [0, 1) from the class's salt."""
         return [self.rng.random() for _ in range(n)]
 
-    def done(self) -> None:
-        """Run every check. Raise CheckFailed, after showing the failing runs, unless all of them pass."""
+    def measured(self, enough: bool, text: str) -> None:
+        """Show at the end what the learner's own choice achieved, and whether that is enough.
+
+        It takes no points, as chance has a part in a single run; but without enough there is no green tick.
+        """
+        self._measured.append((enough, text))
+
+    def done(self, measured: str = "") -> None:
+        """Run every check. Raise CheckFailed, after showing the failing runs, unless all of them pass.
+
+        `measured` is the headline of the measurements, if the checks make any.
+        """
         failures: list[Failure] = []
         for what in self._checks:
             if failures and failures[-1].stopped:
@@ -217,10 +236,19 @@ class Checks:
         for failure in failures:
             for picture in failure.pictures:
                 display(picture)
-        if failures:
-            raise CheckFailed(self.part, failures, len(self._checks))
+        short = [text for enough, text in self._measured if not enough]
         n = len(self._checks)
-        print(f"{GREEN}✓{PLAIN} {self.part}: {n} {'check' if n == 1 else 'checks'} passed")
+        passed = f"{n} {'check' if n == 1 else 'checks'} passed"
+        if not failures and short:
+            of = f"{len(short)} of {len(self._measured)} measurements {'is' if len(short) == 1 else 'are'}"
+            print(f"{RED}!{PLAIN} {BOLD}{self.part}{PLAIN}: {passed}, but {of} not enough")
+        elif not failures:
+            print(f"{GREEN}✓{PLAIN} {self.part}: {passed}")
+        if self._measured:
+            rows = [f"{'enough' if enough else NOT_ENOUGH:<11} {text}" for enough, text in self._measured]
+            print(*([measured] if measured else []), *rows, sep="\n")
+        if failures:
+            raise CheckFailed(self.part, failures, n)
 
     def _seeded(self, what: str) -> random.Random:
         return random.Random(f"{os.environ.get('COURSE_SALT') or DEFAULT_SALT}/{self.part}/{what}")
@@ -249,6 +277,7 @@ class Checks:
             failure.cause = own_cause or ("" if failure.line else failure.cause)
             if isinstance(error, NotImplementedError):
                 failure.unwritten, failure.pictures = True, []  # a run of nothing shows nothing
+        failure.cause = expect.cause or failure.cause
         failure.printed = "\n".join(printed.getvalue().splitlines()[:5])
         return failure
 

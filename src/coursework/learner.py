@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 
 from coursework import progress, quiz
-from coursework.checks import IN_TERMINAL
+from coursework.checks import IN_TERMINAL, NOT_ENOUGH
 from coursework.layout import KINDS, Assignment, Course, NotFound
 from coursework.marking import submission
 from coursework.marking.quizzes import NotAnAnswer, read_answers
@@ -25,7 +25,8 @@ from coursework.marking.sandbox import best
 
 @dataclass
 class Checked:
-    """The visible checks of a lab: passed and all test cells, and each failed one's message."""
+    """The visible checks of a lab: passed and all test cells, and the message of each that failed or whose
+    measurements are not enough."""
 
     passed: int = 0
     total: int = 0
@@ -64,7 +65,10 @@ def check_lab(course: Course, what: Assignment) -> Checked:
         if is_grade(cell):
             checked.total += 1
             mark, most = determine_grade(cell)
-            if mark == most:
+            said = "".join(out.text for out in cell.outputs if out.get("name") == "stdout")
+            if mark == most and NOT_ENOUGH in said:
+                checked.failed[_grade_id(cell)] = said.rstrip()
+            elif mark == most:
                 checked.passed += 1
             else:
                 checked.failed[_grade_id(cell)] = _message(cell)

@@ -10,7 +10,7 @@ from simpy.events import Event, Timeout
 from .trace import UP
 
 if TYPE_CHECKING:
-    from .service import Service
+    from .part import Part
     from .simulation import Simulation
 
 FAULTS = {
@@ -22,7 +22,7 @@ FAULTS = {
 Begin = Callable[[], Callable[[], None]]  # starts a fault now; what it returns ends it
 
 
-def fault(service: Service, kind: str, amount: float) -> Begin:
+def fault(service: Part, kind: str, amount: float) -> Begin:
     """A fault of this kind at a service: `amount` is the factor of "slow", the share of "errors"."""
 
     def begin() -> Callable[[], None]:
@@ -45,6 +45,8 @@ def fault(service: Service, kind: str, amount: float) -> Begin:
         elif kind == "crash":
             service.crashed -= 1
             service.started_at = service.env.now
+            if not service.crashed:
+                service.restart()
         elif kind == "slow":
             service.slowness.remove(amount)
         elif kind == "errors":
@@ -78,6 +80,6 @@ def schedule(sim: Simulation, begin: Begin, start: float, end: float, label: str
     sim.env.process(happen())
 
 
-def _note(service: Service) -> None:
+def _note(service: Part) -> None:
     degraded = service.slowness or service.failing
     service.note(UP, 0.0 if not service.healthy else 0.5 if degraded else 1.0, service.env.now)

@@ -166,13 +166,19 @@ def _nobody_waits(run: Run, spans: Sequence[tuple]) -> dict[int, float]:
     """For each span of one request, by its number, the time from which nobody waits for it; inf if always.
 
     The user is gone, the caller's own work has ended, or the next attempt has come (a hedge has its
-    attempt's number, and is one more, not the next); and so for everything below it.
+    attempt's number, and is one more, not the next); and so for everything below it. For a message that was
+    sent nobody waits from the start, and so it is with all that it sets going: that is never for nobody.
     """
     again = {(s[2], s[3], s[8] - 1): s[4] for s in reversed(spans)}
     user = next((r[2] for r in run.trace.requests if r[0] == spans[0][0]), math.nan)
     ended = {s[1]: s[6] for s in spans}
     over: dict[int, float] = {}
+    sent: set[int] = set()
     for _, span, parent, node, arrived, _, _, _, attempt in spans:
+        if run.trace.nodes[node].kind == "process" or parent in sent:
+            sent.add(span)
+            over[span] = math.inf
+            continue
         above = [ended[parent]] if ended.get(parent, math.nan) > arrived else []
         gone = [user, again.get((parent, node, attempt), math.inf), over.get(parent, math.inf), *above]
         over[span] = min(time for time in gone if not math.isnan(time))

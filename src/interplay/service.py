@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from .after import After
 from .arguments import number, refuse, whole
 from .journey import drive
+from .part import Part
 from .queueing import Fifo
 from .streams import Distribution
-from .trace import BUSY, ERROR, ERROR_REPLY, OK, OPEN, QUEUE, REJECTED, REJECTION, REPLY, TIMEOUT, Node
+from .trace import BUSY, ERROR, ERROR_REPLY, OK, OPEN, QUEUE, REJECTED, REJECTION, REPLY, TIMEOUT
 
 if TYPE_CHECKING:
     from .call import Call
@@ -21,7 +22,7 @@ Handler = Callable[["Call"], Generator[Any, Any, Any]]
 ANSWER = {OK: REPLY, ERROR: ERROR_REPLY, REJECTED: REJECTION, TIMEOUT: ERROR_REPLY}
 
 
-class Service:
+class Service(Part):
     """`workers` serve calls from a queue; at most `capacity` may wait, and what comes then is rejected.
 
     Each call takes a worker for a draw of `time` (a distribution, seconds). With `calls`, a function of the
@@ -39,9 +40,6 @@ class Service:
         calls: Handler | None = None,
         queue: Fifo | None = None,
     ) -> None:
-        self.sim, self.env, self.trace, self.name = sim, sim.env, sim.trace, name
-        self._next_span, self._record, self._send = sim.next_span, sim.trace.spans.append, sim.network.send
-        self._watched = sim.trace.watched
         self.workers = whole("workers", workers, least=1)
         self.capacity = number("capacity", capacity, least=0)
         if not hasattr(time, "sample"):
@@ -50,22 +48,11 @@ class Service:
             refuse("queue", queue, "a queue discipline such as Lifo()")
         self.calls = calls
         self.queue = queue if queue is not None else Fifo()
-        self.node = len(sim.trace.nodes)
-        sim.trace.nodes.append(Node(name, "service", self.workers))
+        super().__init__(sim, name, "service", self.workers)
         self.busy = 0
-        self.started_at = 0.0  # when it last came up, for slow start
-        self.holding = 0  # outages in force: nothing new starts
-        self.crashed = 0  # crashes in force: everything is refused
-        self.slowness: list[float] = []  # factors in force
-        self.failing: list[float] = []  # error shares in force
         self._time = sim.streams.draws(f"{name} service time", time)
         self._luck = sim.streams.generator(f"{name} errors").random
         self._working: dict[int, Call] = {}
-
-    @property
-    def healthy(self) -> bool:
-        """What a health check is told."""
-        return not (self.holding or self.crashed)
 
     @property
     def load(self) -> int:
@@ -143,11 +130,6 @@ class Service:
             call.started = math.nan
             call.span = self._next_span()
             self._end(call, REJECTED, now)
-
-    def note(self, gauge: int, value: float, now: float) -> None:
-        """Record a gauge, if anybody will look at it."""
-        if self._watched:
-            self.trace.states.append((now, self.node, gauge, value))
 
     def _refuse(self, call: Call, status: int) -> None:
         call.span = self._next_span()

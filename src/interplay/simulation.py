@@ -10,14 +10,23 @@ from typing import Any
 
 import simpy
 
-from . import faults
+from . import after, faults
 from .after import After
 from .arguments import number, one_of, refuse
-from .call import Reply, Request
+from .broker import Broker
+from .call import Call, Reply, Request
 from .client import Client
 from .faults import FAULTS
 from .journey import drive
+from .log import PartitionedLog
+from .log_broker import LogBroker
+from .messages import Messages
 from .network import Network
+from .part import Part
+from .points import Points
+from .process import Process, Step
+from .pubsub import Topic
+from .queue import MessageQueue
 from .queueing import Fifo
 from .replicas import Replicas
 from .run import Run
@@ -52,7 +61,10 @@ class Simulation:
         self.trace = Trace(one_of("record", record, ("everything", "spans")))
         self.trace.nodes.append(Node(users, "users", None))
         self.network = Network(self.env, self.streams, self.trace, delay or Constant(0.001), loss)
-        self.services: dict[str, Service] = {}
+        self.parts: dict[str, Part] = {}
+        self.brokers: list[Any] = []
+        self.points: Points | None = None  # of a search: where a process can be stopped
+        self.messages = Messages(self)
         self._open: dict[int, float] = {}
         self._numbers = 0
         self.next_span = self._number_spans().__next__
@@ -70,12 +82,63 @@ class Simulation:
         queue: Fifo | None = None,
     ) -> Service:
         """Add a service; see Service for the arguments."""
-        if name in self.services or name == self.trace.nodes[0].name:
+        self.admit(name)
+        self.parts[name] = service = Service(self, name, workers, time, capacity, calls, queue)
+        return service
+
+    def process(self, name: str, step: Step, **arguments: Any) -> Process:
+        """Add a process that runs a STEP; see Process for the arguments."""
+        self.admit(name)
+        self.parts[name] = process = Process(self, name, step, **arguments)
+        return process
+
+    def queue(self, name: str, *, dead_letters: str | None = None, **policy: Any) -> Broker:
+        """Add a message queue. The `policy` is that of MessageQueue: visibility, limit, ttl, late."""
+        self.admit(name)
+        self.parts[name] = broker = Broker(self, name, MessageQueue(**policy), dead_letters)
+        return broker
+
+    def topic(self, name: str) -> Topic:
+        """Add a topic, which sends copies to its subscribers; see Topic."""
+        self.admit(name)
+        self.parts[name] = topic = Topic(self, name)
+        return topic
+
+    def log(self, name: str, *, partitions: int = 1, retention: float = math.inf) -> LogBroker:
+        """Add a log with consumer groups; see LogBroker, and PartitionedLog for the arguments."""
+        self.admit(name)
+        self.parts[name] = log = LogBroker(self, name, PartitionedLog(partitions, retention=retention))
+        return log
+
+    @property
+    def services(self) -> dict[str, Service]:
+        """The services, by name."""
+        return {name: part for name, part in self.parts.items() if isinstance(part, Service)}
+
+    def admit(self, name: str) -> None:
+        """Refuse a name that is taken, and more nodes than a trace can number."""
+        if name in self.parts or name == self.trace.nodes[0].name:
             refuse("name", name, "a name that no other part of the shop has")
         if len(self.trace.nodes) > 255:
             refuse("name", name, "one of at most 256 nodes")
-        self.services[name] = Service(self, name, workers, time, capacity, calls, queue)
-        return self.services[name]
+
+    def post(
+        self, request: Request, to: Part | str, message: Any, kind: str = "event", **options: Any
+    ) -> None:
+        """Send a message on behalf of a request, from the users or the service that handles the call.
+
+        Nobody waits for an answer. The `options` are those of `put`: delay, priority, key.
+        """
+        source = request.service.node if isinstance(request, Call) else 0
+        to = to if isinstance(to, str) else to.name
+        action = {"do": "send", "to": to, "message": message, "as": kind, "options": options}
+        self.messages.carry(source, request.number, request.span, action)
+
+    def ask(
+        self, request: Request, to: Part | str, message: Any, *, deadline: float | None = None
+    ) -> Generator[Any, Any, Reply]:
+        """Send a message to a process and wait until it replies: `reply = yield from shop.ask(...)`."""
+        return self.messages.ask(request, to if isinstance(to, str) else to.name, message, deadline)
 
     def client(
         self, service: Service | str | Replicas, *, caller: Service | str | None = None, **policies: Any
@@ -148,16 +211,16 @@ class Simulation:
     def fault(
         self,
         kind: str,
-        service: Service | str,
+        service: Part | str,
         *,
         start: float,
         end: float,
         factor: float = 10.0,
         share: float = 0.5,
     ) -> None:
-        """Break a service from `start` to `end` (seconds). `kind` is one of FAULTS."""
+        """Break a part of the shop from `start` to `end` (seconds). `kind` is one of FAULTS."""
         one_of("kind", kind, tuple(FAULTS))
-        target = self._find(service)
+        target = self._part(service)
         number("start", start, least=self.env._now)
         number("end", end, above=start)
         amount = (
@@ -167,12 +230,12 @@ class Simulation:
         begin = faults.fault(target, kind, amount)
         faults.schedule(self, begin, start, end, f"{target.name}: {kind}", target.node)
 
-    def partition(self, one: Service | str, other: Service | str, *, start: float, end: float) -> None:
+    def partition(self, one: Part | str, other: Part | str, *, start: float, end: float) -> None:
         """No message passes between two nodes from `start` to `end` (seconds)."""
         number("start", start, least=self.env._now)
         number("end", end, above=start)
         users = self.trace.nodes[0].name
-        pair = frozenset(0 if side == users else self._find(side).node for side in (one, other))
+        pair = frozenset(0 if side == users else self._part(side).node for side in (one, other))
         label = "partition of " + " and ".join(sorted(self.trace.nodes[node].name for node in pair))
 
         faults.schedule(self, faults.cut(self, pair), start, end, label)
@@ -196,12 +259,18 @@ class Simulation:
         number = self._numbered(name)
         return name if number == 1 else f"{name} ({number})"
 
+    def _part(self, part: Part | str) -> Part:
+        if isinstance(part, Part):
+            return part
+        if part not in self.parts:
+            refuse("service", part, "one of " + ", ".join(map(repr, self.parts)))
+        return self.parts[part]
+
     def _find(self, service: Service | str) -> Service:
-        if isinstance(service, Service):
-            return service
-        if service not in self.services:
-            refuse("service", service, "one of " + ", ".join(map(repr, self.services)))
-        return self.services[service]
+        part = self._part(service)
+        if not isinstance(part, Service):
+            refuse("service", part.name, "a service: a process or a queue is sent messages")
+        return part
 
     def _number_spans(self) -> Iterator[int]:
         for span in itertools.count(1):
@@ -221,10 +290,10 @@ class Simulation:
                 "This simulation has already run. Build a new one: the same seed gives the same run."
             )
         if progress is None:
-            self.env.run(until=until)
+            after.run(self.env, until)
         else:
             for i in range(1, slices + 1):
-                self.env.run(until=until * i / slices)
+                after.run(self.env, until * i / slices)
                 if not progress(i / slices):
                     break
         return self.end()
@@ -235,6 +304,6 @@ class Simulation:
         self.trace.until = self.env._now
         for request, start in self._open.items():
             self.trace.requests.append((request, start, math.nan, OPEN, 0))
-        for service in self.services.values():
-            service.close()
+        for part in self.parts.values():
+            part.close()
         return Run(self.trace, self.streams.seed)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from .arguments import number
+from .arguments import number, refuse
 
 
 class Distribution(Protocol):
@@ -50,6 +50,25 @@ class Exponential:
 
     def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
         return rng.exponential(self.mean, n)
+
+
+class Recorded:
+    """Given times, one after the other, and from the beginning again: such as those a real server took."""
+
+    def __init__(self, seconds: Sequence[float]) -> None:
+        if len(seconds) == 0:
+            refuse("Recorded's seconds", seconds, "at least one time")
+        for value in seconds:
+            number("a recorded time", value, least=0)
+        self._left = np.asarray(seconds, float)
+
+    @property
+    def mean(self) -> float:
+        return float(self._left.mean())
+
+    def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        draws, self._left = np.resize(self._left, n), np.roll(self._left, -n)
+        return draws
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from .arguments import number, refuse, whole
+from .arguments import number, one_of, refuse, whole
 
 
 def _stable(rate: float, capacity: float) -> float:
@@ -284,3 +284,85 @@ def smallest_ejectable(factor: float = 1.9) -> int:
 def ejectable_share(factor: float = 1.9) -> float:
     """The share of dead hosts below which each of them is an outlier: 1 / (1 + factor**2)."""
     return 1 / (1 + number("factor", factor, least=0) ** 2)
+
+
+def poll_lag(every: float) -> float:
+    """Mean wait (s) for a relay that looks every so many seconds, when the moments are unrelated."""
+    return number("every", every, above=0) / 2
+
+
+def batch_wait(size: int, rate: float) -> float:
+    """Mean wait (s) of one of `size` events that leave together, when they come at `rate` a second."""
+    return (whole("size", size, least=1) - 1) / (2 * number("rate", rate, above=0))
+
+
+def replay_length(every: int) -> float:
+    """Mean number of events to replay with a snapshot every so many, when each version is as likely."""
+    return (whole("every", every, least=1) - 1) / 2
+
+
+def drain_time(backlog: float, rate: float, service_rate: float) -> float:
+    """How long (s) consumers of this rate need for a backlog, while `rate` more arrive: backlog / (μ - λ)."""
+    _stable(rate, service_rate)
+    return number("backlog", backlog, least=0) / (service_rate - rate)
+
+
+def deliveries(visibility: float, service_rate: float, late: str = "ignored") -> float:
+    """Mean deliveries of a message whose work is exponential, leased for `visibility` seconds, V.
+
+    Late acknowledgements "ignored": each delivery counts by itself, 1 / (1 - e**(-μV)). "honoured": whichever
+    consumer is done first ends it, Σ e**(-μV n (n + 1) / 2). Consumers are always free.
+    """
+    one = math.exp(-number("service_rate", service_rate, above=0) * number("visibility", visibility, above=0))
+    if one_of("late", late, ("ignored", "honoured")) == "ignored":
+        return 1 / (1 - one)
+    total, n = 0.0, 0
+    while (term := one ** (n * (n + 1) / 2)) > 1e-12:
+        total, n = total + term, n + 1
+    return total
+
+
+def group_speedup(partitions: int, consumers: int) -> float:
+    """How many times faster than one a consumer group reads a log to its end: P / ⌈P / C⌉.
+
+    The partitions hold equally much, each has one reader, and the one with most of them is the last.
+    """
+    return partitions / -(-whole("partitions", partitions, least=1) // whole("consumers", consumers, least=1))
+
+
+def empty_partitions(partitions: int, keys: int) -> float:
+    """Mean number of partitions that get none of so many keys: P (1 - 1/P)**k."""
+    p = whole("partitions", partitions, least=1)
+    return p * (1 - 1 / p) ** whole("keys", keys, least=0)
+
+
+def compensations(success: float, tasks: int) -> float:
+    """Mean number of tasks that a saga undoes, when each is done with this probability: Σ k p**k (1 - p).
+
+    k tasks are done before the first that is refused, and all of them are undone.
+    """
+    p = number("success", success, least=0, most=1)
+    return sum(k * p**k * (1 - p) for k in range(whole("tasks", tasks, least=1)))
+
+
+def blocked_share(window: float, mttf: float) -> float:
+    """Share of two-phase commits whose coordinator crashes in the window of doubt: 1 - e**(-w / MTTF).
+
+    Participants are in doubt for `window` seconds. The coordinator crashes at random, every `mttf` seconds.
+    """
+    return 1 - math.exp(-number("window", window, least=0) / number("mttf", mttf, above=0))
+
+
+def hot_row_throughput(hold: float) -> float:
+    """The most transactions a second that can change one row, when each locks it for `hold` seconds."""
+    return 1 / number("hold", hold, above=0)
+
+
+def two_phase_hold(delay: float, participants: int, mean: float = 0.0) -> float:
+    """How long (s) a hot row stays locked: the vote and the decision travel, and the slowest one votes last.
+
+    2 delay + mean (1 + 1/2 + … + 1/n): all rows are hot, and each participant takes an exponential time with
+    this `mean` until it votes. Derived; see max_of_exponentials.
+    """
+    slowest = max_of_exponentials(participants, mean) if mean else 0.0
+    return 2 * number("delay", delay, least=0) + slowest

@@ -11,6 +11,15 @@ spans      (request, span, parent, node, arrived, started, ended, status, attemp
 requests   (request, start, end, status, attempts): what a user saw; `end` is nan while it is open
 states     (time, node, gauge, value): `value` holds until the next row of that node and gauge
 markers    (time, label, node): what was done to the shop, in words; node -1 means the whole shop
+notes      (time, message, node, text, fault, request): what a process committed and which fault it met, in
+           words, in the runs of a search; `message` is the row of the message that was sent next
+names      (message, name): what a message between processes is called, by its row and a word of `words`
+causes     (span, request, cause): where one span handles several messages at once (a batch of records), the
+           span and the request that each further one came from; the first one's is the span's parent
+offsets    (time, node, partition, group, owner, offset): places in a log, which hold until the next row of
+           that node, partition and group. Group 0 is the end of the partition and 1 its start; from 2 on it
+           is what `groups[group - 2]` has committed, and `owner` the node that reads for it (0 is nobody)
+groups     (node, name): the consumer groups of logs
 =========  ==========================================================================================
 """
 
@@ -37,23 +46,30 @@ MESSAGE_KINDS = (
     "cancel",
 )
 STATUSES = ("ok", "timeout", "error", "rejected", "open")
-GAUGES = ("busy", "queue", "up", "breaker", "tokens")
+GAUGES = ("busy", "queue", "up", "breaker", "tokens", "leased", "dead")
 
-REQUEST, RETRY, REPLY, ERROR_REPLY, REJECTION = range(5)
+REQUEST, RETRY, REPLY, ERROR_REPLY, REJECTION, EVENT, COMPENSATION, DEAD_LETTER = range(8)
 HEDGE, CANCEL = 8, 9
 CALLS = (REQUEST, RETRY, HEDGE)
 OK, TIMEOUT, ERROR, REJECTED, OPEN = range(5)
-BUSY, QUEUE, UP, BREAKER, TOKENS = range(5)
+BUSY, QUEUE, UP, BREAKER, TOKENS, LEASED, DEAD = range(7)
 
 # Column names and types, as the rows are kept. Times are doubles here, and floats in the browser.
 MESSAGE = "sent:d arrives:d source:B target:B kind:B attempt:H request:I"
 SPAN = "request:I span:I parent:I node:B arrived:d started:d ended:d status:B attempt:H"
 USER_REQUEST = "request:I start:d end:d status:B attempts:H"
 STATE = "time:d node:B gauge:B value:d"
+NAME = "message:I name:H"
+CAUSE = "span:I request:I cause:I"
+OFFSET = "time:d node:B partition:B group:B owner:B offset:I"
+END, START, FIRST_GROUP = range(3)
 
 
 class Node(NamedTuple):
-    """A part of the shop. `kind` is "users" or "service"; `workers` is None for users."""
+    """A part of the shop. `kind` is "users", "service", "process", "queue", "topic" or "log".
+
+    `workers` is None where there are none.
+    """
 
     name: str
     kind: str
@@ -110,8 +126,14 @@ class Trace:
         self.spans = Table(SPAN)
         self.requests = Table(USER_REQUEST)
         self.states = Table(STATE)
+        self.names = Table(NAME)
+        self.causes = Table(CAUSE)
+        self.offsets = Table(OFFSET)
+        self.groups: list[tuple[int, str]] = []
+        self.words: dict[str, int] = {}
         self.watched = record == "everything"  # or messages and states stay empty
         self.markers: list[tuple[float, str, int]] = []
+        self.notes: list[tuple[float, int, int, str, bool, int]] = []
         self.until = 0.0
 
     def node(self, name: str) -> int:
@@ -120,6 +142,15 @@ class Trace:
             if node.name == name:
                 return i
         raise KeyError(f"There is no node {name!r}; there are {', '.join(n.name for n in self.nodes)}.")
+
+    def name_message(self, name: str) -> None:
+        """Call the message that is sent next by this name."""
+        self.names.append((len(self.messages), self.words.setdefault(name, len(self.words))))
+
+    def message_names(self) -> dict[int, str]:
+        """The names of the messages that have one, by their row."""
+        words = list(self.words)
+        return {message: words[name] for message, name in self.names}
 
     def in_flight(self, t: float) -> int:
         """How many messages are between two nodes at time `t` (lost ones do not count)."""
@@ -136,21 +167,26 @@ class Trace:
         return times, values
 
     def packed(self) -> dict[str, bytes]:
-        """The rows as little-endian records: 16 bytes a message, 28 a span, 16 a request, 12 a state.
+        """The rows as little-endian records: 16 bytes a message or request, 28 a span, 12 a state or offset.
 
         Each table is sorted by its first time; the columns are those of BROWSER. Attempts stop at 255 there.
+        "names" are 2 bytes a message, in the same order: a word of `words`, counted from 1; 0 is none.
         """
-        return {name: _for_browser(getattr(self, name).array(), columns) for name, columns in BROWSER.items()}
+        packed = {n: _for_browser(getattr(self, n).array(), columns) for n, columns in BROWSER.items()}
+        sent, names = self.messages.array()["sent"], self.names.array()
+        words = np.zeros(len(sent) if len(names) else 0, "<u2")
+        words[names["message"]] = names["name"] + 1
+        return packed | {"names": words[np.argsort(sent, kind="stable")].tobytes() if len(names) else b""}
 
     def compact(self) -> None:
         """Pack all rows so far; a long run does so from time to time."""
-        for table in (self.messages, self.spans, self.requests, self.states):
+        for table in (self.messages, self.spans, self.requests, self.states, self.names, self.offsets):
             table.compact()
 
     def digest(self) -> str:
         """A short hash of the whole record: equal for equal runs."""
         digest = hashlib.sha256(repr((self.nodes, self.links, self.markers)).encode())
-        for table in (self.messages, self.spans, self.requests, self.states):
+        for table in (self.messages, self.spans, self.requests, self.states, self.causes, self.offsets):
             digest.update(table.array().tobytes())
         return digest.hexdigest()[:16]
 
@@ -160,6 +196,7 @@ BROWSER = {
     "spans": "arrived:f started:f ended:f request:I span:I parent:I node:B status:B attempt:H",
     "requests": "start:f end:f request:I status:B attempts:B unused:H",
     "states": "time:f value:f node:B gauge:B unused:H",
+    "offsets": "time:f offset:I node:B partition:B group:B owner:B",
 }
 
 

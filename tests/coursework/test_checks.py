@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
-from coursework.checks import IN_TERMINAL, WIDTH, CheckFailed, Checks, failed_names
+from coursework.checks import IN_TERMINAL, NOT_ENOUGH, WIDTH, CheckFailed, Checks, failed_names
 from coursework.rehearse import _run
 
 
@@ -300,3 +300,37 @@ def test_a_name_must_be_one_line_and_used_once():
         checks.that("once")
     with pytest.raises(ValueError, match="one line"):
         checks.that("two\nlines")
+
+
+@pytest.mark.parametrize("enough", [True, False])
+def test_no_green_tick_stands_over_what_is_not_enough(capsys, enough):
+    checks = Checks("tune")
+    checks.that("it can be used")(lambda expect: checks.measured(enough, "busy: closed 6 times, allowed 1"))
+    checks.done(measured="one run:")
+    said = capsys.readouterr().out
+    assert "one run:" in said
+    assert "busy: closed 6 times, allowed 1" in said
+    assert ("✓" in said, NOT_ENOUGH in said) == (enough, not enough)
+    assert ("1 of 1 measurements is not enough" in said) == (not enough)
+
+
+def test_what_was_measured_is_shown_beside_a_failure(capsys):
+    checks = Checks("tune")
+    checks.that("one")(lambda expect: checks.measured(False, "busy: closed 6 times"))
+    checks.that("two")(lambda expect: expect.equal(1, 2))
+    with pytest.raises(CheckFailed):
+        checks.done()
+    said = capsys.readouterr().out
+    assert "busy: closed 6 times" in said
+    assert "✓" not in said
+    assert "passed" not in said
+
+
+def test_a_check_can_blame_what_it_builds_on():
+    def check(expect):
+        expect.blame("part 2 comes first")
+        expect.equal(1, 2)
+
+    message = outcome(check)
+    assert "part 2 comes first" in message
+    assert "a slip" not in message

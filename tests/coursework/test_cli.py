@@ -54,6 +54,22 @@ def test_check_says_visible_checks_passed_and_never_more(run, course):
     assert progress.read(course)["units"]["99-tiny"]["lab"] == {"visible": [2, 2]}
 
 
+def test_check_shows_what_is_not_enough_and_does_not_call_it_passed(run, course):
+    path = course.released(tiny.LAB)
+    released = nbformat.read(path, as_version=4)
+    for cell in released.cells:
+        if "expect.equal(double(3)" in cell.source:
+            cell.source = cell.source.replace(
+                "checks.done()", 'checks.measured(False, "6 times")\nchecks.done()'
+            )
+    nbformat.write(released, path)
+    work_on(course, tiny.LAB, double=RIGHT_FOR_3, count=COUNT)
+    status, said = run("check", "99")
+    assert status == 1
+    assert "NOT ENOUGH  6 times" in said
+    assert "(1 of 2 test cells)" in said
+
+
 def test_check_shows_what_failed_and_where(run, course):
     work_on(course, tiny.LAB, double="def double(x):\n    return x\n", count=COUNT)
     status, said = run("check", "99")

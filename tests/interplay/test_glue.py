@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from interplay import ArgumentError, Constant, Exponential, FullJitter, Retry, Simulation, theory
+from interplay import ArgumentError, Constant, Exponential, FullJitter, Recorded, Retry, Simulation, theory
 from interplay.fetch import Fetch, compose, gather
 from interplay.gateway import Aggregate, Cache, Coalesce
 from interplay.sidecar import Sidecar
@@ -200,3 +200,13 @@ def test_no_path_for_a_request_that_is_open():
     open_one = next(row[0] for row in run.trace.requests if math.isnan(row[2]))
     with pytest.raises(ArgumentError, match="that has ended"):
         critical_path(run.trace, open_one)
+
+
+def test_recorded_times_come_in_their_order_and_begin_again():
+    times = Recorded([0.1, 0.2, 0.3])
+    assert times.mean == pytest.approx(0.2)
+    rng = np.random.default_rng(1)
+    assert [*times.sample(rng, 2), *times.sample(rng, 4)] == [0.1, 0.2, 0.3, 0.1, 0.2, 0.3]
+    for wrong in ([], [-1.0]):
+        with pytest.raises(ArgumentError):
+            Recorded(wrong)

@@ -16,6 +16,7 @@ from interplay import (
     Simulation,
     Uniform,
 )
+from interplay.after import After
 from interplay.trace import OK, REQUEST, RETRY, STATUSES
 
 
@@ -245,3 +246,21 @@ def test_a_simulation_runs_once():
     shop.run(1)
     with pytest.raises(RuntimeError, match="Build a new one"):
         shop.run(1)
+
+
+@pytest.mark.parametrize("progress", [None, lambda share: True])
+def test_a_run_ends_before_what_is_due_at_its_end(progress):
+    """As SimPy's own loop has it, in one run and in slices."""
+    shop, seen = Simulation(seed=1), []
+    for time in (1.0, 2.0, 3.0):
+        After(shop.env, time, lambda event: seen.append(shop.env.now))
+    run = shop.run(until=2.0, progress=progress)
+    assert seen == [1.0]
+    assert run.trace.until == shop.env.now == 2.0
+
+
+def test_a_failure_that_nobody_waits_for_ends_the_run():
+    shop = Simulation(seed=1)
+    shop.env.event().fail(KeyError("nobody waits for this"))
+    with pytest.raises(KeyError, match="nobody waits"):
+        shop.run(until=1)

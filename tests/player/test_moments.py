@@ -39,6 +39,22 @@ def test_a_quiet_run_has_no_moments():
     assert telling(moments, 40) == 10
 
 
+def test_where_users_fail_all_through_a_run_that_is_no_good_news():
+    shop = Simulation(seed=1)
+    stock = shop.service("stock", workers=4, time=Exponential(0.02))
+    shop.users(shop.client(stock), rate=20)
+    stock.failing.append(0.3)  # from the beginning, and no fault that would be told of
+    moments = find_moments(shop.run(until=40).trace)
+    assert kinds(moments) == ["fails"]
+    share = int(moments[0].what.split()[0])
+    assert 25 <= share <= 35
+    stock = Simulation(seed=1)
+    few = stock.service("stock", workers=4, time=Exponential(0.02))
+    stock.users(stock.client(few), rate=20)
+    few.failing.append(0.01)
+    assert find_moments(stock.run(until=40).trace) == []
+
+
 def test_too_much_load_tips_over_without_any_fault():
     shop = Simulation(seed=1)
     web = shop.client(shop.service("stock", workers=1, time=Exponential(0.1)), deadline=0.5)

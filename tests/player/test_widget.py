@@ -53,7 +53,8 @@ def test_the_page_gets_the_whole_trace_in_bytes():
     sent, trace = p.answer["runs"][0], p.run.trace
     for name, record in RECORDS.items():
         assert isinstance(sent[name], bytes)
-        assert len(np.frombuffer(sent[name], record)) == len(getattr(trace, name)) > 0
+        assert len(np.frombuffer(sent[name], record)) == len(getattr(trace, name))
+        assert sent[name] or name == "offsets", "there is no log in this shop"
     without_bytes = {k: v for k, v in sent.items() if not isinstance(v, bytes)}
     assert math.isfinite(len(json.dumps(without_bytes, allow_nan=False)))
 

@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+import numpy as np
+
 from ..run import Run
+from ..trace import DEAD, LEASED, QUEUE
 from .measures import FINE, Measures, Tables
 from .moments import Moment
 
 BLUE, GREEN, ORANGE, VERMILLION, GREY = "#0072B2", "#009E73", "#E69F00", "#D55E00", "#555555"
+HELD = {"queue": "ready, on lease, dead", "log": "still to be read"}
 DASHES = ("-", "--", ":", "-.")
+LINES = (ORANGE, BLUE, VERMILLION, GREEN)
+MOST = len(LINES)  # queues in the picture
 
 
 @dataclass(frozen=True)
@@ -63,11 +69,32 @@ def rows(seen: list[Seen]) -> list[list[str]]:
         ("failed", lambda s: f"{s.totals['failed']}"),
         ("attempts (retries)", lambda s: f"{s.totals['attempts']} ({s.totals['retries']})")
         if retries
-        else ("calls", lambda s: f"{s.totals['attempts']}"),
+        else ("calls", lambda s: f"{s.totals['attempts']}")
+        if any(s.tables.services for s in seen)
+        else ("messages", lambda s: f"{len(s.tables.messages)}"),
         ("goodput, per second", lambda s: f"{s.run.goodput:.1f}"),
         ("p50 and p99 of the served, seconds", lambda s: f"{s.run.latency.p50:.2f}, {s.run.latency.p99:.2f}"),
+        *(
+            (f"{name}, at the end: {HELD[kind]}", lambda s, name=name, kind=kind: _held(s, name, kind))
+            for name, kind in _brokers(seen)
+        ),
     ]
     return [head, *([label, *(number(s) for s in seen)] for label, number in numbers)]
+
+
+def _brokers(seen: list[Seen]) -> list[tuple[str, str]]:
+    """Name and kind of the queues and logs, each once."""
+    nodes = [s.tables.nodes[i] for s in seen for i in s.tables.of_kind("queue", "log")]
+    return list(dict.fromkeys((node.name, node.kind) for node in nodes))
+
+
+def _held(s: Seen, name: str, kind: str) -> str:
+    """What a broker holds when the run ends."""
+    node = next((i for i, n in enumerate(s.tables.nodes) if n.name == name), None)
+    if node is None:
+        return "-"
+    gauges = (QUEUE, LEASED, DEAD) if kind == "queue" else (QUEUE,)
+    return ", ".join(f"{s.tables.at(node, g, np.array([s.tables.until]))[0]:.0f}" for g in gauges)
 
 
 def _title(name: str, seen: list[Seen], values: dict[str, Any]) -> str:
@@ -117,11 +144,13 @@ def picture(seen: list[Seen]) -> bytes:
         if i == 0:
             users.plot(m.time, m.offered, color=GREY, linestyle=":", label="offered")
         users.plot(m.time, m.goodput, color=(GREEN, BLUE)[i], linestyle=dash, label="goodput" + label)
-        for k, (node, queue) in enumerate(m.queue.items()):
-            if queue.max() > 0:
-                fine = [j * m.window / FINE for j in range(len(queue))]
-                name = s.tables.nodes[node].name + label
-                queues.plot(fine, queue, color=(ORANGE, BLUE, VERMILLION)[k % 3], linestyle=dash, label=name)
+        longest = sorted(m.queue, key=lambda node: -m.queue[node].max())[:MOST]
+        for k, node in enumerate(sorted(node for node in longest if m.queue[node].max() > 0)):
+            fine = [j * m.window / FINE for j in range(len(m.queue[node]))]
+            which = s.tables.nodes[node]
+            name = ("lag of " if which.kind == "log" else "") + which.name + label
+            style = dash if len(seen) > 1 else DASHES[k]
+            queues.plot(fine, m.queue[node], color=LINES[k], linestyle=style, label=name)
         slow.plot(m.time, m.p99, color=(VERMILLION, BLUE)[i], linestyle=dash, label="p99" + label)
     for axes, label in ((users, "requests/s"), (queues, "waiting"), (slow, "seconds")):
         axes.set_ylabel(label)

@@ -34,19 +34,27 @@ class Tables:
     spans: np.ndarray
     requests: np.ndarray
     states: np.ndarray
+    offsets: np.ndarray
     markers: list[tuple[float, str, int]]
+    notes: list[tuple[float, int, int, str, bool, int]]
+    groups: list[tuple[int, str]]
 
     @classmethod
     def of(cls, trace: Trace) -> Tables:
         """Pack a trace once, and read the packed bytes as tables."""
         packed = trace.packed()
         rows = {name: np.frombuffer(packed[name], record) for name, record in RECORDS.items()}
-        return cls(trace.nodes, trace.until, packed, **rows, markers=sorted(trace.markers))
+        told = {"markers": sorted(trace.markers), "notes": trace.notes, "groups": trace.groups}
+        return cls(trace.nodes, trace.until, packed, **rows, **told)  # type: ignore[arg-type]
+
+    def of_kind(self, *kinds: str) -> list[int]:
+        """The numbers of the nodes of these kinds."""
+        return [i for i, node in enumerate(self.nodes) if node.kind in kinds]
 
     @property
     def services(self) -> list[int]:
         """The numbers of the nodes that are services."""
-        return [i for i, node in enumerate(self.nodes) if node.kind == "service"]
+        return self.of_kind("service")
 
     def gauge(self, node: int, gauge: int) -> tuple[np.ndarray, np.ndarray]:
         """The steps of one gauge of one node: times (s) and values, from time 0."""
@@ -76,8 +84,8 @@ def sliding(until: float) -> float:
 class Measures:
     """Windows of `window` seconds: `time` is each one's middle (s), rates are per second, p99 in seconds.
 
-    `first` and `again` are first tries and retries (and hedges) that reach a service; `queue` is sampled
-    FINE times in each window.
+    `first` and `again` are first tries and retries (and hedges) that reach a service; `queue` is what waits
+    at a service, a process or a queue, or is still to be read at a log, sampled FINE times in each window.
     """
 
     window: float
@@ -108,6 +116,7 @@ def measure(tables: Tables, window: float | None = None) -> Measures:
         here = calls[calls["target"] == node]
         first[node] = rate(here["arrives"][here["kind"] == REQUEST])
         again[node] = rate(here["arrives"][here["kind"] != REQUEST])
+    for node in tables.of_kind("service", "process", "queue", "log"):
         queue[node] = tables.at(node, QUEUE, fine)
     return Measures(
         window, edges[:-1] + window / 2, rate(requests["start"]), rate(good["end"]),

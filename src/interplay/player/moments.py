@@ -10,6 +10,12 @@ budget     a retry budget is spent: less than one token is left
 retries    retries outnumber first tries, for two windows (and again only after they have become few)
 tips       the shop tips over: for 5 s or more without any fault, most new users are not served, because a
            service gets more calls than it can serve. The moment is when that begins
+again      a queue delivers messages again: the first after two seconds without one
+dead       a message becomes a dead letter: the first after two seconds without one
+lag        a consumer group falls behind, by 12 records and for 3 s; and it has read all again
+rebalance  partitions of a log have got another reader
+commit     a process commits, in a run of a search with at most MOST_COMMITS of them
+fails      where nothing else stands out and one user in twenty or more is not served: the first of them
 recovers   after three bad seconds or more, nine of ten new users are served again, for three windows
 =========  =================================================================================================
 """
@@ -23,11 +29,36 @@ from typing import Any
 
 import numpy as np
 
-from ..trace import BREAKER, CALLS, OK, OPEN, QUEUE, REJECTED, REQUEST, RETRY, TOKENS, UP, Trace
+from ..trace import (
+    BREAKER,
+    CALLS,
+    DEAD,
+    EVENT,
+    FIRST_GROUP,
+    OK,
+    OPEN,
+    QUEUE,
+    REJECTED,
+    REQUEST,
+    RETRY,
+    TOKENS,
+    UP,
+    Trace,
+)
 from .measures import Tables
 
 BREAKERS = {1: "breaker opens", 2: "breaker half-opens", 0: "breaker closes"}
-MOST = {"queue": 2, "full": 2, "drop": 2, "breaker": 6}  # of one kind at one node, lest they fill the line
+MOST_COMMITS = 24
+MOST = {
+    "queue": 2,
+    "full": 2,
+    "drop": 2,
+    "breaker": 6,
+    "again": 3,
+    "dead": 3,
+    "lag": 4,
+    "rebalance": 4,
+}  # of one kind at one node, lest they fill the line
 
 
 @dataclass(frozen=True)
@@ -45,7 +76,10 @@ def find_moments(trace: Trace | Tables) -> list[Moment]:
     """All moments of a run, in order of time."""
     tables = trace if isinstance(trace, Tables) else Tables.of(trace)
     found: list[Moment] = []
-    for search in (_faults, _queues, _refusals, _breakers, _budgets, _tips_and_recovers, _retries):
+    for search in (
+        _faults, _queues, _refusals, _breakers, _budgets, _tips_and_recovers, _retries,
+        _redelivered, _dead_letters, _lags, _rebalances, _commits,
+    ):  # fmt: skip
         counts: dict[tuple[str, int], int] = {}
         for moment in search(tables):
             key = (moment.kind, moment.node)
@@ -54,13 +88,26 @@ def find_moments(trace: Trace | Tables) -> list[Moment]:
                 found.append(moment)
             elif moment.kind == "breaker":  # how it ended is worth more than the middle
                 found[max(i for i, m in enumerate(found) if (m.kind, m.node) == key)] = moment
-    return sorted(found, key=lambda m: m.time)
+    return sorted(found or _fails(tables), key=lambda m: m.time)
+
+
+def _fails(tables: Tables) -> list[Moment]:
+    """In a run without any other moment: that many users are not served."""
+    ended = tables.requests[tables.requests["status"] != OPEN]
+    failed = ended[ended["status"] != OK]
+    if not len(ended) or len(failed) < len(ended) / 20:
+        return []
+    what = f"{100 * len(failed) / len(ended):.0f} % of the users are not served"
+    return [Moment(float(failed["end"].min()), "fails", what, "one here, one there, all through the run")]
 
 
 def telling(moments: list[Moment], until: float) -> float:
     """Where to start looking (s): where the harm can be seen. That is two seconds after the last fault has
-    ended and the shop is still down; else the first moment that is not a fault; else a quarter in.
+    ended and the shop is still down; else the first moment that is not a fault; else a quarter in. A run of
+    a search is told from its beginning.
     """
+    if any(m.kind == "commit" for m in moments):
+        return 0.0
     of = {kind: [m.time for m in moments if m.kind == kind] for kind in ("tips", "recovers", "fault")}
     if of["tips"]:
         back = min((t for t in of["recovers"] if t > of["tips"][0]), default=until)
@@ -81,9 +128,10 @@ def _faults(tables: Tables) -> Iterator[Moment]:
 
 
 def _queues(tables: Tables) -> Iterator[Moment]:
-    for node in tables.services:
+    for node in tables.of_kind("service", "process", "queue"):
         name, workers = tables.nodes[node].name, tables.nodes[node].workers or 1
         many = max(12, workers)
+        what = "a backlog" if tables.nodes[node].kind == "queue" else "a queue"
         times, values = tables.gauge(node, QUEUE)
         armed = True
         for time, value in zip(times.tolist(), values.tolist(), strict=True):
@@ -92,7 +140,7 @@ def _queues(tables: Tables) -> Iterator[Moment]:
                 if later >= many / 2:
                     armed = False
                     why = f"{int(value)} wait for {workers} workers" if workers > 1 else f"{int(value)} wait"
-                    yield Moment(time, "queue", f"{name}: a queue builds up", why, node)
+                    yield Moment(time, "queue", f"{name}: {what} builds up", why, node)
             elif value <= many / 4:
                 armed = True
 
@@ -103,20 +151,20 @@ def _refusals(tables: Tables) -> Iterator[Moment]:
     dropped = np.isnan(refused["started"])
     for node in tables.services:
         name, here = tables.nodes[node].name, refused["node"] == node
-        for time, _ in _bursts(refused[here & ~dropped]):
+        for time, _ in _bursts(refused[here & ~dropped], "ended"):
             yield Moment(time, "full", f"{name}: full, it rejects", node=node)
-        for time, burst in _bursts(refused[here & dropped]):
+        for time, burst in _bursts(refused[here & dropped], "ended"):
             late = np.mean([_is_late(tables, span) for span in burst[:20]]) > 0.5
             what = "drops what has expired" if late else "drops what has waited too long"
             yield Moment(time, "drop", f"{name}: {what}", node=node)
 
 
-def _bursts(spans: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
-    """Spans in groups that end with no more than two seconds between them: the first end, and the group."""
-    ends = np.sort(spans, order="ended")
-    starts = np.flatnonzero(np.diff(ends["ended"], prepend=-np.inf) > 2.0)
-    for group in np.split(ends, starts[1:]) if len(ends) else []:
-        yield float(group["ended"][0]), group
+def _bursts(rows: np.ndarray, when: str) -> Iterator[tuple[float, np.ndarray]]:
+    """Rows in groups with no more than two seconds between them: the time of the first, and the group."""
+    rows = np.sort(rows, order=when)
+    starts = np.flatnonzero(np.diff(rows[when], prepend=-np.inf) > 2.0)
+    for group in np.split(rows, starts[1:]) if len(rows) else []:
+        yield float(group[when][0]), group
 
 
 def _is_late(tables: Tables, span: np.void) -> bool:
@@ -207,7 +255,7 @@ def _unbroken(tables: Tables, edges: np.ndarray) -> np.ndarray:
     """For each window, whether no service is broken at its start or middle."""
     middles = (edges[:-1] + edges[1:]) / 2
     whole = np.ones(len(middles), bool)
-    for node in tables.services:
+    for node in range(1, len(tables.nodes)):
         whole &= (tables.at(node, UP, edges[:-1]) == 1) & (tables.at(node, UP, middles) == 1)
     return whole
 
@@ -226,3 +274,64 @@ def _retries(tables: Tables) -> Iterator[Moment]:
             yield Moment(float(edges[i]), "retries", "retries outnumber first tries")
         elif few[i] and few[i + 1]:
             armed = True
+
+
+def _redelivered(tables: Tables) -> Iterator[Moment]:
+    messages = tables.messages
+    for node in tables.of_kind("queue"):
+        again = (messages["source"] == node) & (messages["kind"] == EVENT) & (messages["attempt"] > 1)
+        for time, burst in _bursts(messages[again], "sent"):
+            name, why = tables.nodes[node].name, "no acknowledgement had come"
+            many = f", {len(burst)} times in a row" if len(burst) > 1 else ""
+            yield Moment(time, "again", f"{name}: delivers again{many}", why, node)
+
+
+def _dead_letters(tables: Tables) -> Iterator[Moment]:
+    states = tables.states
+    for node in tables.of_kind("queue"):
+        counts = states[(states["node"] == node) & (states["gauge"] == DEAD)]
+        more = counts[np.diff(counts["value"], prepend=0.0) > 0]
+        for time, burst in _bursts(more, "time"):
+            total = int(burst["value"][-1])
+            why = f"{total} dead letters by then" if total > 1 else ""
+            yield Moment(time, "dead", f"{tables.nodes[node].name}: a dead letter", why, node)
+
+
+def _lags(tables: Tables) -> Iterator[Moment]:
+    for node in tables.of_kind("log"):
+        name, behind = tables.nodes[node].name, False
+        times, values = tables.gauge(node, QUEUE)
+        for time, value in zip(times.tolist(), values.tolist(), strict=True):
+            if not behind and value >= 12:
+                if tables.at(node, QUEUE, np.array([min(time + 3.0, tables.until)]))[0] >= 12:
+                    behind = True
+                    yield Moment(time, "lag", f"{name}: lag grows", f"{int(value)} records to be read", node)
+            elif behind and value == 0:
+                behind = False
+                yield Moment(time, "lag", f"{name}: all is read again", node=node)
+
+
+def _rebalances(tables: Tables) -> Iterator[Moment]:
+    """Partitions that go from one reader to another, or back to one after a while with none."""
+    for number, (node, group) in enumerate(tables.groups, FIRST_GROUP):
+        rows = tables.offsets[(tables.offsets["node"] == node) & (tables.offsets["group"] == number)]
+        owners: dict[int, int] = {}
+        moved = np.zeros(len(rows), bool)
+        for i, row in enumerate(rows):
+            partition, owner = int(row["partition"]), int(row["owner"])
+            moved[i] = owner > 0 and owners.get(partition, owner) != owner
+            if owner:
+                owners[partition] = owner
+        for time, burst in _bursts(rows[moved], "time"):
+            if not burst["offset"].any():
+                continue  # the readers come one after the other: that is the beginning
+            readers = sorted({tables.nodes[owner].name for owner in burst["owner"]})
+            why = f"now with {', '.join(readers)}"
+            what = f"{tables.nodes[node].name}: partitions of {group} move"
+            yield Moment(time, "rebalance", what, why, node)
+
+
+def _commits(tables: Tables) -> Iterator[Moment]:
+    commits = [note for note in tables.notes if not note[4]]
+    for time, _, node, words, *_ in commits if len(commits) <= MOST_COMMITS else []:
+        yield Moment(time, "commit", f"{tables.nodes[node].name}: {words}", node=node)

@@ -14,6 +14,7 @@ PLAYER = (
     "dom.js",  # small helpers for the document
     "glyphs.js",  # the shapes and colours of messages
     "cards.js",  # services: workers, queue, what protects them
+    "brokers.js",  # queues, logs, topics
     "lanes.js",  # messages on their way
     "stage.js",  # a row: cards and lanes of one run
     "chart.js",  # panels over the same time axis

@@ -43,6 +43,13 @@ class Player(anywidget.AnyWidget):
     the shop at time `at`. `compare` maps a label to the values that are different in the run beside. `layout`
     maps a node's name to (column, row). `try_this` is the sentence that says what to try.
 
+    A schedule that a search found is replayed by its `replay` (see interplay.search.Found), with what would
+    have been without the faults beside it:
+
+        Player(found.replay, until=5, compare={"no fault": {"faults": False}})
+
+    In such a short run, in which messages take no time to speak of, time goes on message by message.
+
     `run` is the last Run, `beside` the one compared with (or None), `values` the controls' values.
     """
 
@@ -285,6 +292,8 @@ def _for_page(seen: Seen) -> dict[str, Any]:
         "until": trace.until,
         "nodes": [{"name": n.name, "kind": n.kind, "workers": n.workers} for n in trace.nodes],
         "links": [list(link) for link in trace.links],
+        "words": list(trace.words),
+        "groups": [name for _, name in trace.groups],
         "window": sliding(trace.until),
         "totals": seen.totals,
         "moments": moments_module.page(seen.moments),

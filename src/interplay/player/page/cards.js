@@ -1,11 +1,12 @@
-// Cards: a service with its workers, its queue and what protects it; and the users' side with what they get.
+// Cards: a service or process with its workers, its queue and what protects it; and the users' side with what they get.
 
 const CELLS = 24; // more workers than this are shown as a bar
 const BREAKER = ["closed", "open", "half-open"];
 
 /** A card for node `i`: {element, draw(sight, t, scale)}. `scale` is the longest queue of all, for one common length. */
 function makeCard(sight, i) {
-  return sight.nodes[i].kind === "users" ? usersCard(sight, i) : serviceCard(sight, i);
+  const kinds = { users: usersCard, queue: queueCard, topic: topicCard, log: logCard };
+  return (kinds[sight.nodes[i].kind] || serviceCard)(sight, i);
 }
 
 function serviceCard(sight, i) {
@@ -48,12 +49,12 @@ function usersCard(sight, i) {
     h("div.ip-gets", {}, served, failed), h("div.ip-gets", {}, waiting), guards.element);
 
   function draw(now, t) {
-    const users = now.users(t), ended = users.served + users.failed || 1;
-    say(asked, `${rounded(users.asked)}/s ask`);
+    const users = now.fine ? now.soFar(t) : now.users(t), ended = users.served + users.failed || 1, unit = now.fine ? "" : "/s";
+    say(asked, now.fine ? `${users.asked} asked` : `${rounded(users.asked)}/s ask`);
     good.style.width = `${(100 * users.served) / ended}%`;
     bad.style.width = `${(100 * users.failed) / ended}%`;
-    say(served, `${rounded(users.served)}/s served`);
-    say(failed, `${rounded(users.failed)}/s fail`);
+    say(served, `${rounded(users.served)}${unit} served`);
+    say(failed, `${rounded(users.failed)}${unit} ${now.fine ? "failed" : "fail"}`);
     say(waiting, many(users.waiting, "user waits", "users wait"));
     guards.draw(now, t);
   }

@@ -43,26 +43,32 @@ function panelsFor(sights) {
     { className: "ip-area-lost", low: got.map((g, i) => Math.min(g, offered.values[i])), high: offered.values }]);
   const there = (s, i) => s.nodes.findIndex(({ name }) => name === one.nodes[i].name); // -1: the other shop has no such service
   const waits = (s, i, t) => (there(s, i) < 0 ? null : s.gauge(there(s, i), "queue", t));
-  const queues = one.nodes.flatMap((node, i) => (node.kind === "service" ? [{ i, lines: sights.map((s, k) => line(k, "", "", (t) => waits(s, i, t))) }] : []));
+  const queues = one.nodes.flatMap((node, i) => (!["users", "topic"].includes(node.kind) ? [{ i, lines: sights.map((s, k) => line(k, "", "", (t) => waits(s, i, t))) }] : []));
   for (const queue of queues) queue.most = Math.max(...queue.lines.flatMap((l) => l.values));
   if (queues.length) {
     const calls = ({ i }) => one.calls[i].first.length + one.calls[i].again.length;
     const busiest = queues.reduce((best, queue) => (queue.most > best.most || (queue.most === best.most && calls(queue) > calls(best)) ? queue : best));
     const rates = (s, t) => (there(s, busiest.i) < 0 ? { first: null, again: null } : s.callRates(there(s, busiest.i), t));
     const all = (s, t) => (rates(s, t).first === null ? null : rates(s, t).first + rates(s, t).again);
-    const title = `Calls to ${one.nodes[busiest.i].name}`;
+    const called = one.is(busiest.i, "service") ? "calls" : "messages", title = `${called === "calls" ? "Calls" : "Messages"} to ${one.nodes[busiest.i].name}`;
     if (beside) add(title, "/s", 60, each("", "ip-line-again", all));
     else {
-      const first = line(0, one.retries ? "first tries" : "calls", "ip-line-first", (t) => rates(one, t).first), total = times.map((t) => all(one, t));
+      const first = line(0, one.retries ? "first tries" : called, "ip-line-first", (t) => rates(one, t).first), total = times.map((t) => all(one, t));
       const again = { ...line(0, "retries", "ip-line-again", (t) => rates(one, t).again), key: "ip-key-again", hidden: true };
       add(title, "/s", 60, [...(one.retries ? [again] : []), { ...first, key: "ip-key-first" }],
         [{ className: "ip-area-first", low: zero, high: first.values }, { className: "ip-area-again", low: first.values, high: total }]);
     }
-    const crowded = beside ? [] : queues.filter(({ most }) => most >= 3).slice(0, 3), where = ({ i }) => one.nodes[i].name;
-    add(beside ? `Waiting at ${where(busiest)}` : "Waiting calls", "", 56, (crowded.length ? crowded : [busiest]).flatMap((queue, nth) =>
+    const crowded = beside ? [] : queues.filter(({ most }) => most >= 3).sort((a, b) => b.most - a.most).slice(0, 3), where = ({ i }) => `${one.is(i, "log") ? "lag of " : ""}${one.nodes[i].name}`;
+    add(beside ? `Waiting at ${where(busiest)}` : one.nodes.every(({ kind }) => kind === "users" || kind === "service") ? "Waiting calls" : "Waiting", "", 56, (crowded.length ? crowded : [busiest]).flatMap((queue, nth) =>
       queue.lines.map((l, k) => ({ ...l, className: `ip-line-queue-${nth}${k ? " ip-second" : ""}`, words: name(sights[k], where(queue)) }))));
   }
-  add("Slowest answers (p99)", " s", 50, each("p99", "ip-line-slow", (s, t) => s.p99(t)));
+  const graves = one.nodes.flatMap((node, i) => (sights.some((s) => there(s, i) >= 0 && s.most(there(s, i), "dead")) ? [i] : []));
+  if (graves.length) {
+    const dead = (s, t) => graves.reduce((sum, i) => sum + (there(s, i) < 0 ? 0 : s.gauge(there(s, i), "dead", t)), 0);
+    add("Dead letters", "", 40, each(graves.map((i) => one.nodes[i].name).join(", "), "ip-line-slow", dead));
+  }
+  const waited = sights.some((s) => s.took.some((x) => x > 0)) || one.is(one.nodes.length - 1, "service");
+  if (waited) add("Slowest answers (p99)", " s", 50, each("p99", "ip-line-slow", (s, t) => s.p99(t)));
   if (beside) {
     const gain = line(0, "difference", "ip-line-gain", (t) => sights[1].users(t).served - one.users(t).served);
     add(`Goodput won by ${sights[1].label}`, "/s", 56, [gain], [

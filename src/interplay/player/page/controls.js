@@ -25,6 +25,7 @@ class Controls {
         this.compareWith && h("label.ip-group", {}, h("span.ip-label", { text: "Compare with" }), this.compareWith),
         this.status = h("div.ip-group.ip-end", {}, this.copied)),
       this.broken, this.call);
+    mark(this.element, "data-bare", !setup.tryThis && !fields.length && !breakers.length && !this.compareWith ? "" : null);
   }
 
   #slider({ name, label, low, high, step, value, unit }) {

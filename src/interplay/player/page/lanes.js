@@ -32,11 +32,12 @@ function spotOn({ path, length }, share) {
 }
 
 /** Draws all lanes at t; returns how many messages are in flight, and remembers where, so that one can be clicked. */
-function drawLanes(context, size, sight, t, lanes, theme, only) {
+function drawLanes(context, size, sight, t, lanes, theme, only, named) {
   context.clearRect(0, 0, size.w, size.h);
   for (const lane of lanes.values()) {
     drawRoad(context, lane, theme);
     lane.shown = [];
+    lane.labelled = false;
   }
   let count = 0, followed = 0;
   const { source, target, kind, request } = sight.messages;
@@ -45,13 +46,15 @@ function drawLanes(context, size, sight, t, lanes, theme, only) {
     if (only !== null && request[i] !== only) return;
     if (!lost) followed++;
     const lane = lanes.get(source[i] * 256 + target[i]);
-    if (lane) lane.shown.push({ i, kind: kind[i], share, lost, hollow: sight.isOver(request[i], t) });
+    const calls = ![source[i], target[i]].some((node) => sight.is(node, "process", ...BROKERS)); // others wait for nobody
+    if (lane) lane.shown.push({ i, kind: kind[i], share, lost, hollow: calls && sight.isOver(request[i], t), name: sight.named[i] || "" });
   });
   const spots = [];
   for (const lane of lanes.values()) {
     if (lane.shown.length * BIN > lane.length * 1.4) drawDensity(context, lane, theme, spots, request);
     else drawOneByOne(context, lane, theme, spots, request);
   }
+  if (named) drawNames(context, size, [...lanes.values()], theme);
   return { count, followed, spots };
 }
 
@@ -77,10 +80,43 @@ function drawRoad(context, { path }, theme) {
 }
 
 function drawOneByOne(context, lane, theme, spots, request) {
-  for (const { i, kind, share, lost, hollow } of lane.shown.reverse()) {
+  for (const { i, kind, share, lost, hollow, name } of lane.shown.reverse()) {
     const { x, y } = spotOn(lane, share);
-    drawGlyph(context, kind, x, y, RADIUS, theme, hollow, lost ? Math.max(0, 1 - share * 2) : 1);
+    drawGlyph(context, kind, x, y, CHORES.includes(name) ? RADIUS * 0.62 : RADIUS, theme, hollow, lost ? Math.max(0, 1 - share * 2) : 1);
     spots.push({ x, y, request: request[i] });
+  }
+}
+
+/** What messages are called, beside them, where no more than a few are on a lane. Those at one spot share a line. */
+function drawNames(context, size, lanes, theme) {
+  const taken = [];
+  context.font = `600 11.5px ${theme.font}`;
+  context.textBaseline = "middle";
+  for (const lane of lanes) {
+    const spots = new Map();
+    for (const { name, share, lost } of lane.shown) {
+      if (!name) continue;
+      const key = Math.round(share * 12), words = `${name}${lost ? ", lost" : ""}`, spot = spots.get(key) || { share, names: new Map() };
+      spot.names.set(words, (spot.names.get(words) || 0) + 1);
+      spots.set(key, spot);
+    }
+    if (!spots.size || spots.size > 3) continue;
+    lane.labelled = true;
+    for (const { share, names } of spots.values()) {
+      const text = [...names].map(([words, n]) => (n > 1 ? `${words} × ${n}` : words)).join(", "), edge = lane.length < 120 ? 0.5 : 0.25, { x, y, angle } = spotOn(lane, Math.max(edge, Math.min(1 - edge, share))); // not below a card
+      const wide = context.measureText(text).width + 8, level = Math.abs(Math.cos(angle)) > 0.5, side = level ? Math.sign(Math.cos(angle)) : -Math.sign(Math.sin(angle));
+      const left = Math.max(0, Math.min(size.w - wide, level ? x - wide / 2 : x + (side > 0 ? 9 : -9 - wide)));
+      let top = Math.max(0, Math.min(size.h - 16, level ? y - side * 17 - 8 : y - 8));
+      while (taken.some((o) => left < o.left + o.wide && o.left < left + wide && top < o.top + 16 && o.top < top + 16)) top += 17;
+      if (level && wide > lane.length + 8) continue; // it would be below a card; the sentence has it
+      taken.push({ left, top, wide });
+      context.globalAlpha = 0.86;
+      context.fillStyle = theme.ground;
+      context.fillRect(left, top, wide, 16);
+      context.globalAlpha = 1;
+      context.fillStyle = theme.ink;
+      context.fillText(text, left + 4, top + 8.5);
+    }
   }
 }
 

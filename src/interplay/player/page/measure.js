@@ -5,10 +5,24 @@
 class Sight {
   constructor(sent) {
     Object.assign(this, decode(sent));
+    this.links = this.links.filter(([a, b], i) => a !== b && !this.links.slice(0, i).some(([c, d]) => c === b && d === a));
     this.#messages();
     this.#requests();
     this.#states();
+    this.#logs();
     this.#work();
+  }
+
+  /** Every time at which something happens, once. */
+  get times() {
+    const { messages, flights, moments, gauges } = this;
+    const all = [0, ...messages.sent, ...flights.arrives, ...moments.map((m) => m.time), ...gauges.flatMap((g) => g.up?.times || []), this.until];
+    return [...new Set(all.map(Math.fround))].filter((x) => x <= this.until).sort((a, b) => a - b);
+  }
+
+  /** Whether a node is of one of these kinds. */
+  is(node, ...kinds) {
+    return kinds.includes(this.nodes[node].kind);
   }
 
   // -- messages ---------------------------------------------------------------------------------
@@ -30,13 +44,16 @@ class Sight {
         sum[0] += takes; sum[1] += 1;
         sums.set(key, sum);
       }
-      const what = kind[i] === REQUEST ? "first" : kind[i] === RETRY || kind[i] === HEDGE ? "again" : null;
+      const sentOn = [EVENT, COMPENSATION, DEAD_LETTER].includes(kind[i]) && !CHORES.includes(this.named[i]);
+      const what = kind[i] === REQUEST || sentOn ? "first" : kind[i] === RETRY || kind[i] === HEDGE ? "again" : null;
       if (!what) continue;
       this.calls[target[i]][what].push(sent[i]);
       this.callsOn.get(source[i] * 256 + target[i])?.[what].push(sent[i]);
     }
     this.retries = this.calls.some(({ again }) => again.length > 0);
     this.usual = new Map([...sums].map(([key, [sum, n]]) => [key, sum / n]));
+    // A few messages that take no time to speak of: time goes on from one thing that happens to the next.
+    this.fine = length > 0 && length <= 400 && this.named.length > 0 && arrives.filter((x) => x < this.until).length * this.until > 300 * [...sums.values()].reduce((all, [sum]) => all + sum, 0);
   }
 
   /** How many messages are between two nodes at time t (lost ones do not count). */
@@ -55,6 +72,13 @@ class Sight {
         if (share < 0.5) visit(i, share, true);
       }
     }
+  }
+
+  /** The names of what is on its way at t, with where from and where to: [[name, from, to], …]. */
+  under(t) {
+    const found = [], { source, target } = this.messages;
+    this.eachInFlight(t, (i, share, lost) => { if (this.named[i]) found.push([this.named[i] + (lost ? " (lost)" : ""), this.nodes[source[i]].name, this.nodes[target[i]].name]); });
+    return found.reverse();
   }
 
   /** How many of the sorted times are in the window up to t, per second. Before the first window is over, it is
@@ -93,6 +117,12 @@ class Sight {
     return { asked: this.rate(this.starts, t), served: this.rate(ok, t), failed: bad.reduce((sum, x) => sum + this.rate(x, t), 0), waiting };
   }
 
+  /** Users so far at t: asked, served, failed; and how many wait. */
+  soFar(t) {
+    const [served, ...bad] = this.ends.map((times) => upTo(times, t)), asked = upTo(this.starts, t), failed = bad.reduce((a, b) => a + b, 0);
+    return { asked, served, failed, waiting: asked - served - failed };
+  }
+
   /** The nearest-rank 99th percentile (s) of what was answered in the window up to t; null where nothing was. */
   p99(t) {
     const [ok] = this.ends, took = this.took.slice(upTo(ok, t < this.window ? -1 : t - this.window), upTo(ok, t)).sort();
@@ -128,7 +158,7 @@ class Sight {
   /** The gauge's value at t; undefined when the node has no such gauge and no natural start. */
   gauge(node, name, t) {
     const steps = this.gauges[node][name];
-    const start = { busy: 0, queue: 0, up: 1 }[name];
+    const start = { busy: 0, queue: 0, up: 1, leased: 0, dead: 0 }[name];
     if (!steps) return start;
     const n = upTo(steps.times, t);
     return n ? steps.values[n - 1] : start ?? (name === "breaker" ? 0 : steps.most);
@@ -152,6 +182,43 @@ class Sight {
     return found;
   }
 
+  // -- logs -------------------------------------------------------------------------------------
+
+  /** For each log its partitions, its groups, and the steps of each place in it. */
+  #logs() {
+    const { time, offset, node, partition, group, owner, length } = this.offsets;
+    this.logs = this.nodes.map(() => null);
+    for (let i = 0; i < length; i++) {
+      const log = (this.logs[node[i]] ||= { partitions: 0, groups: [], steps: new Map(), most: 1 });
+      log.partitions = Math.max(log.partitions, partition[i] + 1);
+      if (group[i] >= FIRST_GROUP && !log.groups.includes(group[i])) log.groups.push(group[i]);
+      const key = partition[i] * 256 + group[i], steps = log.steps.get(key) || { times: [], rows: [] };
+      steps.times.push(time[i]);
+      steps.rows.push({ offset: offset[i], owner: owner[i] });
+      log.steps.set(key, steps);
+      if (group[i] === END && offset[i] > log.most) log.most = offset[i];
+    }
+    for (const log of this.logs) log?.groups.sort((a, b) => a - b);
+  }
+
+  /** A place in a log at t: the end of a partition, its start, or what a group has committed: {offset, owner}. */
+  place(node, partition, group, t) {
+    const steps = this.logs[node].steps.get(partition * 256 + group), n = steps ? upTo(steps.times, t) : 0;
+    return n ? steps.rows[n - 1] : { offset: 0, owner: 0 };
+  }
+
+  /** How many records a group has still to commit at t, and how many members share its partitions. */
+  lag(node, group, t) {
+    const readers = new Set();
+    let behind = 0;
+    for (let p = 0; p < this.logs[node].partitions; p++) {
+      const { offset, owner } = this.place(node, p, group, t);
+      behind += this.place(node, p, END, t).offset - Math.max(offset, this.place(node, p, START, t).offset);
+      if (owner) readers.add(owner);
+    }
+    return { behind, readers: readers.size };
+  }
+
   // -- work for callers who have given up -------------------------------------------------------
 
   /** For each span the time from which nobody waits for it: the next attempt of the same call has begun, the
@@ -165,13 +232,15 @@ class Sight {
       row.set(span[i], i);
       next.set(`${request[i]} ${parent[i]} ${node[i]} ${attempt[i]}`, arrived[i]);
     }
-    const over = (this.over = new Float32Array(length));
+    const over = (this.over = new Float32Array(length)), sent = []; // sent: nobody waits for what a message sets going
     for (let i = 0; i < length; i++) {
       const user = this.rowOf.get(request[i]);
       let gone = user === undefined || Number.isNaN(this.requests.end[user]) ? Infinity : this.requests.end[user];
       const again = next.get(`${request[i]} ${parent[i]} ${node[i]} ${attempt[i] + 1}`);
       if (again < gone) gone = again;
       const above = row.get(parent[i]);
+      sent[i] = this.is(node[i], "process") || (above < i && sent[above]);
+      if (sent[i]) { over[i] = Infinity; continue; }
       if (above !== undefined) {
         const end = ended[above] > arrived[i] ? ended[above] : Infinity;
         gone = Math.min(gone, end, above < i ? over[above] : Infinity);

@@ -1,5 +1,6 @@
 // All of it together: asks the kernel, keeps the time, draws.
 
+const EACH = 0.7; // s: message by message, from one thing that happens to the next
 const STILL = 0.5; // s: with reduced motion, time goes on in steps of this length (of the viewer's time)
 
 class PlayerView {
@@ -96,10 +97,16 @@ class PlayerView {
     if (!pending) this.controls.take(answer);
     else this.controls.text = answer.call;
     this.#stages();
-    this.scale = Math.max(10, ...this.sights.flatMap((s) => s.nodes.map((_, i) => s.most(i, "queue"))));
+    this.scale = Math.max(10, ...this.sights.flatMap((s) => s.nodes.map((_, i) => (s.is(i, "log") ? 0 : s.most(i, "queue") + s.most(i, "leased")))));
     this.chart.take(this.sights);
-    this.timeline.take(this.until, this.#moments());
-    if (this.t === null) this.t = answer.start;
+    this.fine = this.sights.every((s) => s.fine);
+    this.all = null;
+    this.chart.element.hidden = this.timeline.now.hidden = this.fine; // a handful of messages make no rates
+    this.timeline.take(this.until, this.#moments(), this.fine ? this.times : null);
+    if (this.t === null) {
+      this.t = answer.start;
+      if (this.fine) this.speed = this.timeline.speed.value = 0;
+    }
     this.t = Math.min(this.t, this.until);
     this.follower.take(this.sights);
     this.#legend();
@@ -141,7 +148,7 @@ class PlayerView {
     const retries = this.sights.some((s) => s.retries), { full, drop } = this.sights.map((s) => s.refusals).reduce((a, b) => ({ full: a.full || b.full, drop: a.drop || b.drop }));
     const own = { request: !retries && "request", rejected: drop && (full ? "rejected or dropped" : "dropped unserved") };
     this.legend.replaceChildren(...[...kinds].sort().map((kind) => h("span", {}, legendGlyph(kind), own[GLYPHS[kind].kind] || GLYPHS[kind].words)),
-      h("span", {}, h("i.ip-swatch.ip-hollow"), "hollow: user gone"), h("span", {}, h("i.ip-swatch.ip-striped"), "work for nobody"));
+      ...(this.sights.some((s) => s.nodes.some(({ kind }) => kind === "service")) ? [h("span", {}, h("i.ip-swatch.ip-hollow"), "hollow: user gone"), h("span", {}, h("i.ip-swatch.ip-striped"), "work for nobody")] : []));
     say(this.timeline.window, windowInWords(this.sights[0]));
   }
 
@@ -168,6 +175,7 @@ class PlayerView {
   /** To the next (or previous) time at which a message is sent or arrives. */
   step(direction) {
     let best = direction > 0 ? this.until : 0;
+    if (this.fine) { const place = placeOf(this.times, this.t); return this.go(timeAt(this.times, direction > 0 ? Math.floor(place + 1e-6) + 1 : Math.ceil(place - 1e-6) - 1)); }
     for (const { flights, messages } of this.sights)
       for (const times of [messages.sent, flights.arrives]) {
         const i = upTo(times, direction > 0 ? this.t : this.t - 1e-5);
@@ -194,24 +202,34 @@ class PlayerView {
     if (!is) { this.draw(); this.tell(); return; }
     if (this.t >= this.until - 1e-6) this.t = 0;
     if (this.still.matches) {
-      this.steps = setInterval(() => this.#advance(STILL * this.speed), STILL * 1000);
+      this.steps = setInterval(() => this.#advance(STILL * this.speed, EACH), STILL * 1000);
       return;
     }
     let last = performance.now();
     const tick = (time) => {
       const passed = Math.min(0.1, (time - last) / 1000);
       last = time;
-      this.#advance(passed * this.speed);
+      this.#advance(passed * this.speed, passed);
       if (this.isPlaying) this.frame = requestAnimationFrame(tick);
     };
     this.frame = requestAnimationFrame(tick);
   }
 
-  #advance(by) {
+  #advance(by, passed) {
     const end = this.stopAt ?? this.until;
-    this.t = Math.min(end, this.t + Math.max(0, by));
+    this.t = Math.min(end, this.speed ? this.t + Math.max(0, by) : this.#along(passed / EACH));
     if (this.visible) this.draw();
     if (this.t >= end) this.play(false);
+  }
+
+  /** Every time at which something happens in one of the rows; looked for when it is asked for. */
+  get times() {
+    return (this.all ||= [...new Set(this.sights.flatMap((s) => s.times))].sort((a, b) => a - b));
+  }
+
+  /** The time after `steps` (or a part of one) from now, where each step is from one thing that happens to the next. */
+  #along(steps) {
+    return timeAt(this.times, placeOf(this.times, this.t) + steps);
   }
 
   replay(from, to) {
@@ -247,7 +265,7 @@ class PlayerView {
 
   #theme() {
     const style = getComputedStyle(this.root), read = (name) => style.getPropertyValue(name).trim();
-    this.theme = { colours: GLYPHS.map((_, i) => read(`--ip-kind-${i}`)), ground: read("--ip-canvas"), road: read("--ip-road"), line: read("--ip-lane"), edge: read("--ip-edge") };
+    this.theme = { colours: GLYPHS.map((_, i) => read(`--ip-kind-${i}`)), ground: read("--ip-canvas"), road: read("--ip-road"), line: read("--ip-lane"), edge: read("--ip-edge"), ink: read("--ip-ink"), font: style.fontFamily };
   }
 
   arrange() {
@@ -258,7 +276,8 @@ class PlayerView {
   draw() {
     if (!this.sights.length || this.t === null) return;
     if (!this.theme) this.#theme();
-    const t = this.t, counts = this.stages.map((stage) => stage.draw(t, this.scale, this.theme, this.only ?? null));
+    const t = this.t, named = !this.isPlaying || !this.speed || (this.only ?? null) !== null;
+    const counts = this.stages.map((stage) => stage.draw(t, this.scale, this.theme, this.only ?? null, named));
     this.timeline.draw(t);
     this.follower.draw(t);
     mark(this.root, "data-time", t);
@@ -273,7 +292,7 @@ class PlayerView {
 
   #say(t) {
     const two = this.sights.length > 1;
-    say(this.truth, this.sights.map((s, i) => sentence(s, t, two ? s.label || "this run" : "", i === 0)).join("\n"));
+    say(this.truth, this.sights.map((s, i) => sentence(s, t, two ? s.label || "this run" : "", i === 0, !this.isPlaying || !this.speed)).join("\n"));
   }
 
   /** Tells a screen reader what is true now, once it is quiet. */
@@ -305,5 +324,5 @@ function render({ model, el }) {
   return () => view.close();
 }
 
-export { decode, upTo, Sight, sentence, shareInWords, places, roundUp, laneBetween };
+export { decode, upTo, placeOf, timeAt, Sight, sentence, shareInWords, places, roundUp, laneBetween };
 export default { render };

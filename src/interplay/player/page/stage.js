@@ -27,6 +27,19 @@ function folded(at, wide) {
   });
 }
 
+/** From top to bottom, a level with more nodes than `fit` beside each other takes several lines. */
+function stacked(at, fit) {
+  const lines = [];
+  for (const level of [...new Set(at.map(([column]) => column))].sort((a, b) => a - b)) {
+    const here = at.map(([, row], i) => ({ row, i })).filter(({ i }) => at[i][0] === level).sort((a, b) => a.row - b.row);
+    const each = Math.ceil(here.length / Math.ceil(here.length / fit));
+    while (here.length) lines.push(here.splice(0, each));
+  }
+  const found = [];
+  lines.forEach((line, n) => line.forEach(({ i }, k) => { found[i] = [n, k + (fit - line.length) / 2]; }));
+  return found;
+}
+
 class Stage {
   constructor(sight, layout, label, onPick) {
     this.sight = sight;
@@ -63,8 +76,8 @@ class Stage {
 
   /** Another run of the same shop: the same cards go on. False when the shop is built differently. */
   take(sight) {
-    const same = (a, b) => JSON.stringify([a.nodes, a.links, a.gauges.map((g) => [!!g.breaker, !!g.tokens])]) === JSON.stringify([b.nodes, b.links, b.gauges.map((g) => [!!g.breaker, !!g.tokens])]);
-    if (!same(this.sight, sight)) return false;
+    const built = (s) => JSON.stringify([s.nodes, s.links, s.groups, s.gauges.map((g) => [!!g.breaker, !!g.tokens]), s.logs.map((log) => log && [log.partitions, log.groups])]);
+    if (built(this.sight) !== built(sight)) return false;
     this.sight = sight;
     return true;
   }
@@ -77,10 +90,12 @@ class Stage {
     const most = (k) => Math.max(...at.map((p) => p[k])) + 1, tight = w / most(0) < NARROW;
     const fold = tight && folded(at, Math.floor(w / NARROW));
     if (fold) at = fold;
+    else if (tight && w / most(1) < 108) at = stacked(at, Math.max(1, Math.floor(w / 108)));
     const nc = most(0), nr = most(1), upright = tight && !fold;
     const sideways = upright && this.sight.links.some(([a, b]) => at[a][0] === at[b][0]);
+    const brokers = this.sight.nodes.some((_, i) => this.sight.is(i, ...BROKERS)); // their cards have more to say
     const across = upright ? nr : nc, down = upright ? nc : nr;
-    const cw = Math.max(96, Math.min(176, w / across - (sideways || fold ? 50 : upright ? 10 : 76)));
+    const cw = Math.max(96, Math.min(176, w / across - (sideways || fold ? 50 : upright ? 10 : brokers && w / across < 194 ? 46 : 76)));
     this.brief = !upright && across > 1 && (w - cw) / (across - 1) - cw < 150; // no room for a sentence
     const falls = upright || this.sight.links.some(([a, b]) => at[a][0] === at[b][0]); // a link goes downwards
     this.area.classList.toggle("ip-brief", this.brief);
@@ -123,7 +138,7 @@ class Stage {
     this.short = [];
     this.sight.links.forEach(([a, b], i) => {
       const from = port(a, b), to = port(b, a), tall = downward(a, b), note = this.notes[i];
-      this.short.push(this.brief || (upright && !tall));
+      this.short.push(this.brief || (upright && (!tall || this.sight.nodes.some((_, k) => this.sight.is(k, ...BROKERS)))));
       this.lanes.set(a * 256 + b, laneBetween(from, to, tall));
       this.lanes.set(b * 256 + a, laneBetween(to, from, tall));
       const bent = Math.abs(tall ? to[0] - from[0] : to[1] - from[1]) > 20;
@@ -134,10 +149,11 @@ class Stage {
     });
   }
 
-  /** Draws the run at t. `only` is the number of a followed request, or null. Returns how many are in flight. */
-  draw(t, scale, theme, only) {
+  /** Draws the run at t. `only` is the number of a followed request, or null; `named` messages have their names beside
+   * them where there is room. Returns how many are in flight. */
+  draw(t, scale, theme, only, named) {
     if (!this.size) return this.sight.inFlight(t);
-    const { count, followed, spots } = drawLanes(this.context, this.size, this.sight, t, this.lanes, theme, only);
+    const { count, followed, spots } = drawLanes(this.context, this.size, this.sight, t, this.lanes, theme, only, named);
     this.spots = spots;
     this.cards.forEach((card) => card.draw(this.sight, t, scale));
     this.sight.links.forEach(([from, to], i) => this.#note(i, from, to, t));
@@ -150,8 +166,11 @@ class Stage {
   #note(i, from, to, t) {
     const [text, mix] = this.notes[i].children, [first, again] = mix.children;
     const rate = this.sight.callRates(to, t, from), all = rate.first + rate.again, share = all ? rate.again / all : 0;
+    const told = [from * 256 + to, to * 256 + from].some((key) => this.lanes.get(key)?.labelled);
+    mark(this.notes[i], "data-hidden", told || this.sight.fine ? "" : null);
+    mix.hidden = !this.sight.is(to, "service");
     if (this.short?.[i]) say(text, `${rounded(all)}/s`);
-    else say(text, `${rounded(all)} calls/s` + (share >= 0.005 ? `, ${Math.round(100 * share)} % retries` : ""));
+    else say(text, `${rounded(all)} ${this.sight.is(to, "service") ? "calls" : "messages"}/s` + (share >= 0.005 ? `, ${Math.round(100 * share)} % retries` : ""));
     first.style.width = `${all ? 100 * (1 - share) : 0}%`;
     again.style.width = `${100 * share}%`;
   }
