@@ -109,7 +109,7 @@ import sys, time
 from interplay.experiment import sweep
 
 def measure(value, seed):
-    time.sleep(0.1)
+    time.sleep(0.3)
     return value * seed
 
 print(*[i.mean for i in sweep(measure, [1, 2, 3, 4], range(1, 6), file=sys.argv[1], processes=2)])

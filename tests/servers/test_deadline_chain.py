@@ -201,7 +201,7 @@ def test_a_service_that_stops_and_one_that_works_on(chain, propagate):
             assert gateway.noticed[0] == pytest.approx(0.4, abs=0.12)
         assert (gateway.late[0] > 0.2) == (not propagate and not stops)  # a worker held for nobody
         assert (inventory.late[0] > 0.2) == (propagate and not stops)
-    assert wasted[True] < 0.1
+    assert wasted[True] < 0.2
     assert wasted[False] == pytest.approx(0.5, abs=0.12)
 
 
