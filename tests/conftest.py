@@ -21,7 +21,7 @@ class ByFileAndUnit(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
-        unit = re.search(r"[[-](\d\d)-", test)
+        unit = re.search(r"[\[-](\d\d)-", test)
         return f"{file} {unit[1]}" if unit else file
 
 
