@@ -75,7 +75,7 @@ class Desk:
         if kind == "commit":
             writes: list[Any] = [("orders", number, {**row, "record": action.get("record")})]
             if action.get("news") is not None:
-                news = self._news(number, action["news"], now)
+                news = self._news(row, action["news"], now)
                 writes += [("outbox", (news["id"], name), news) for name in self.listeners]
             return [commit(*writes)]
         if kind == "send":
@@ -88,13 +88,15 @@ class Desk:
         if kind == "timer":
             return [timer(action["after"], {"kind": "timer", "number": number})]
         if kind == "publish":
-            news = self._news(number, action.get("news"), now)
+            news = self._news(row, action.get("news"), now)
             return [send(name, news, request=request) for name in self.listeners]
         if kind == "reply":
             return [reply(request=request)]
         raise ValueError(f"an action does commit, send, timer, publish or reply, and not {action!r:.80}")
 
-    def _news(self, number: str, news: Any, now: float) -> dict[str, Any]:
+    def _news(self, row: Any, news: Any, now: float) -> dict[str, Any]:
         if news not in NEWS:
             raise ValueError(f"news is one of {', '.join(NEWS)}, and not {news!r:.80}")
-        return {"kind": f"order {news}", "id": f"{number} {news}", "order": number, "news": news, "at": now}
+        number = row["order"]["number"]
+        about = {"kind": f"order {news}", "id": f"{number} {news}", "order": number, "news": news, "at": now}
+        return about | {"request": row["request"]}  # so that a trace goes on behind the outbox

@@ -75,6 +75,9 @@ def relay(every: float, confirmed: frozenset[str], patience: float = 1.0) -> Cal
     `patience` seconds until then. Where nobody confirms, a row is deleted when it has been sent.
     """
 
+    def publish(to: str, news: Event, **options: Any) -> Action:
+        return {**put(to, news, **options), "request": news.get("request")}
+
     def look(state: Any, event: Event) -> Answer:
         now, out = event["now"], state["out"]
         if event["kind"] == "confirmed":
@@ -83,10 +86,10 @@ def relay(every: float, confirmed: frozenset[str], patience: float = 1.0) -> Cal
         actions: list[Action] = []
         for key, news in state["stored"].get("outbox", {}).items():
             if key[1] not in confirmed:
-                actions += [put(key[1], news), commit(("outbox", key, None))]
+                actions += [publish(key[1], news), commit(("outbox", key, None))]
             elif now - out.get(key, -patience) >= patience:
                 out[key] = now
-                actions.append(put(key[1], news, confirm=key))
+                actions.append(publish(key[1], news, confirm=key))
         return step(state, *actions, timer(every, {"kind": "poll"}))
 
     return look

@@ -9,10 +9,9 @@ from typing import Any
 
 from ..participants import imbalance
 from ..trace import OK
+from .levels import LEVELS, SOON, Level
 from .schedules import Schedule
 from .shop import MONEY, PEOPLE, STOCK, Design, Shop
-
-SOON = {"page": 0.5, "order": 1.0}  # s; an answer within so long is a good one
 
 
 @dataclass
@@ -20,7 +19,8 @@ class Outcome:
     """One run. `books` and `letters` say in words what is broken, or None.
 
     `answers` has, by "page" and "order", the seconds of each request, inf for one without a good answer;
-    `staleness` the seconds from the end of each order until analytics knew of it.
+    `staleness` the seconds from the end of each order until analytics knew of it. `happened` has what went
+    wrong at points, in words.
     """
 
     schedule: Schedule
@@ -31,6 +31,12 @@ class Outcome:
     old_pages: int
     messages: int
     workers: int
+    happened: list[str] = field(default_factory=list)
+
+    @property
+    def broken(self) -> str | None:
+        """The first promise that is broken, in words."""
+        return self.books or self.letters
 
 
 @dataclass
@@ -77,6 +83,28 @@ class Score:
         """Workers that are paid for, in all services."""
         return self.outcomes[0].workers
 
+    def value(self, level: Level) -> float:
+        """What this design came to at a level."""
+        values = {
+            "pages": lambda: self.soon("page"),
+            "old pages": lambda: self.old,
+            "orders": lambda: self.soon("order"),
+            "staleness": lambda: self.stale,
+            "messages": lambda: self.messages,
+            "workers": lambda: self.workers,
+        }
+        return float(values[level.name]())
+
+    @property
+    def missed(self) -> list[str]:
+        """The levels that are not met, in words; the service levels before the cost."""
+        found = [(level, self.value(level)) for level in LEVELS]
+        return [
+            f"{level.name}: {level.shown(value)}; {level.wanted} is wanted"
+            for level, value in found
+            if not level.met(value)
+        ]
+
 
 def play(design: Design, schedule: Schedule, **how: Any) -> Outcome:
     """Run a design under one schedule."""
@@ -102,6 +130,7 @@ def judge(shop: Shop, requests: Iterable[Any], schedule: Schedule) -> Outcome:
         [late for news, late in seen.values() if news != "accepted"],
         shop.old_pages, shop.simulation.network.sent,
         config["gateway"]["workers"] + sum(config["workers"].values()),
+        list(shop.simulation.points.happened) if shop.simulation.points else [],
     )  # fmt: skip
 
 

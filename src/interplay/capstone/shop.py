@@ -24,14 +24,14 @@ from ..streams import Constant, Exponential
 from .configuration import checked
 from .desk import Desk, Saga
 from .listeners import Consumer, Letters, analytics, from_queue, relay
-from .schedules import BUSY, CALM, Schedule
+from .schedules import CROWD, Schedule
 
-PAGES, ORDERS = 5.0, 1.0  # a second
 WORK_TIME = {  # s, on average
     "orders": 0.005, "inventory": 0.020, "payments": 0.100, "shipping": 0.050, "notifications": 0.050,
     "analytics": 0.010,
 }  # fmt: skip
-STOCK, PEOPLE, MONEY, PRICE = 1000, 10, 200, 10  # enough of everything but patience
+POISON = 10**6  # the request number of the first poison message, for figures
+STOCK, PEOPLE, MONEY, PRICE = 100_000, 10, 100_000, 10  # enough of everything but patience
 
 
 class Design(NamedTuple):
@@ -53,16 +53,24 @@ def order(number: int) -> dict[str, Any]:
 class Shop:
     """The shop of a design under a fault schedule. `simulation` is ready to run, for `until` seconds.
 
-    After the run, the databases are in `stored`, by the name of the process.
+    `times` are mean work times of processes (s), where they are not those of WORK_TIME. After the run, the
+    databases are in `stored`, by the name of the process.
     """
 
-    until = BUSY + CALM
     letters: Broker | None = None  # the queue before notifications, if there is one
 
     def __init__(
-        self, design: Design, schedule: Schedule, *, pages: bool = True, record: str = "spans"
+        self,
+        design: Design,
+        schedule: Schedule,
+        *,
+        pages: bool = True,
+        record: str = "spans",
+        times: Mapping[str, float] | None = None,
     ) -> None:
-        self.config = checked(design.config)
+        self.config, self.times = checked(design.config), WORK_TIME | dict(times or {})
+        self.crowd = {**schedule.get("crowd", CROWD)}
+        self.until = self.crowd["until"]
         self.simulation = shop = Simulation(schedule["seed"], delay=Constant(0.002), record=record)
         shop.points = Points({int(point): kind for point, kind in schedule["points"].items()})
         self.kinds: dict[int, dict[str, Any] | None] = {}  # by request: the order, or None for a page
@@ -73,7 +81,7 @@ class Shop:
         self.customers(schedule, pages)
         shop.faults(schedule["faults"])
         for nth, moment in enumerate(schedule["poison"]):
-            self.poison(moment, f"poison {nth}")
+            self.poison(moment, nth)
 
     @property
     def stored(self) -> dict[str, dict[str, Any]]:
@@ -179,19 +187,20 @@ class Shop:
             self.kinds[request.number] = order(next(numbers))
             return (yield from self._doors["order"].call(request))
 
-        if pages:
-            shop.users(look, rate=PAGES, end=BUSY)
-        shop.users(buy, rate=ORDERS, end=BUSY)
+        end = self.crowd["busy"]
+        if pages and self.crowd["pages"]:
+            shop.users(look, rate=self.crowd["pages"], end=end)
+        shop.users(buy, rate=self.crowd["orders"], end=end)
         for spike in schedule["spikes"]:
             shop.users(buy, rate=spike["rate"], start=spike["start"], end=spike["end"])
 
-    def poison(self, moment: float, name: str) -> None:
+    def poison(self, moment: float, nth: int) -> None:
         """At this moment a message comes to notifications that nobody can read."""
-        shop = self.simulation
+        shop, name = self.simulation, f"poison {nth}"
         news = {"kind": name, "id": name, "order": None, "news": "accepted", "at": moment}
 
         def come(_: Any) -> None:
-            shop.messages.carry(0, 0, 0, {"do": "send", "to": self._names()[0], "message": news})
+            shop.messages.carry(0, POISON + nth, 0, {"do": "send", "to": self._names()[0], "message": news})
 
         After(shop.env, moment, come)
 
@@ -202,7 +211,7 @@ class Shop:
         return letters, "orders log" if news["analytics"] == "log" else "analytics"
 
     def _process(self, name: str, do: Any, stored: dict[str, Any]) -> Process:
-        workers, time = self.config["workers"][name], Exponential(WORK_TIME[name])
+        workers, time = self.config["workers"][name], Exponential(self.times[name])
         return self.simulation.process(name, do, stored=stored, workers=workers, time=time)
 
     def _queue(self, name: str) -> Any:
