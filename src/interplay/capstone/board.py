@@ -43,8 +43,7 @@ def rows(scores: Mapping[str, Score]) -> dict[str, dict[str, Cell]]:
     for level in LEVELS:
         values = {design: score.value(level) for design, score in scores.items()}
         found[level.name] = {
-            design: Cell(value, level.shown(value).split(",")[0], level.met(value))
-            for design, value in values.items()
+            design: Cell(value, level.shown(value), level.met(value)) for design, value in values.items()
         }
     return found
 
@@ -90,8 +89,9 @@ def board(scores: Mapping[str, Score]) -> Picture:
     panels = figure.subplots(2, 4, sharey=True).ravel()
     limits = {f"{name} broken": 0.0 for name in PROMISES}
     limits |= {level.name: level.limit for level in LEVELS}
+    wanted = {level.name: f", {level.wanted}" for level in LEVELS}
     for axes, (name, row) in zip(panels, found.items(), strict=True):
-        _panel(axes, name, list(row.values()), limits[name])
+        _panel(axes, name + wanted.get(name, ", in none"), list(row.values()), limits[name])
         axes.set_yticks(range(len(designs)), designs)
         axes.set_ylim(len(designs) - 0.4, -0.6)
     said = [
@@ -102,7 +102,7 @@ def board(scores: Mapping[str, Score]) -> Picture:
     return Picture(figure, "Score board. " + ". ".join(said) + ".")
 
 
-def _panel(axes: Any, name: str, cells: list[Cell], limit: float) -> None:
+def _panel(axes: Any, title: str, cells: list[Cell], limit: float) -> None:
     finite = [cell.value for cell in cells if math.isfinite(cell.value)]
     most = max([1e-9, limit, *finite])
     good = [cell.value for cell in cells if cell.met]
@@ -112,13 +112,13 @@ def _panel(axes: Any, name: str, cells: list[Cell], limit: float) -> None:
         axes.barh(y, length, height=0.6, **(MET if cell.met else MISSED))
         arrow = " →" if cell.value > edge else ""
         within = length > 0.5 * edge
-        words = cell.shown.removesuffix(" of the pages").split(" within")[0] + arrow
+        words = cell.shown + arrow
         style: dict[str, Any] = {"color": "white" if within and cell.met else BLACK, "fontsize": 8}
         axes.text(length - 0.02 * edge if within else length + 0.02 * edge, y, words, va="center",
                   ha="right" if within else "left", **style)  # fmt: skip
     if limit:
         axes.axvline(limit, color=BLACK, linestyle="dashed", linewidth=1)
     axes.set_xlim(0, 1.02 * edge)
-    axes.set_title(name, fontsize=9, loc="left")
+    axes.set_title(title, fontsize=9, loc="left")
     axes.tick_params(labelbottom=False, bottom=False, labelsize=8)
     axes.spines[["top", "right", "bottom"]].set_visible(False)

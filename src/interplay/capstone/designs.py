@@ -3,7 +3,8 @@
 `SYNC` asks one service after the other while the customer waits, and writes nothing down in between.
 `RETRY` does the same with a record, and meets every failure with more attempts.
 `ASYNC` puts everything into queues, each customer is answered at once, and news comes late.
-`MIX` answers when the order has a record, goes on from the record after a crash, and publishes by the outbox.
+`MIX` answers when the order has a record, goes on from it after a crash, waits longer each time it has to ask
+again, and publishes by the outbox.
 """
 
 from __future__ import annotations
@@ -33,26 +34,27 @@ def following(log: Mapping[str, bool]) -> str | None:
     return undos[0] if undos else None
 
 
-def saga(patience: float = 1.0) -> Saga:
-    """A saga that goes on from its record: what nobody answers within `patience` seconds is sent again."""
+def saga(patience: float = 1.0, growth: float = 2.0, most: float = 8.0) -> Saga:
+    """A saga that goes on from its record, and asks again for what nobody has answered.
 
-    def go_on(record: dict[str, Any], *, new: bool = False) -> Answer:
+    It does so after `patience` seconds, then after `growth` times as long, up to `most`: whoever is slow gets
+    no flood of the same question. A timer of an earlier question is not taken for that of the present one.
+    """
+
+    def ask(command: str, wait: float, now: float, *before: Action) -> Answer:
+        question: list[Action] = [{"do": "send", "command": command}, {"do": "timer", "after": wait}]
+        return step({"waits": command, "wait": wait, "until": now + wait}, *before, *question)
+
+    def go_on(record: dict[str, Any], now: float, *, new: bool = False) -> Answer:
         command, did = following(record), all(record.values())
         news = "accepted" if new else None if command else "done" if did else "refused"
-        actions: list[Action] = [{"do": "commit", "record": record, "news": news}]
-        if command is None:
-            return step({}, *actions, {"do": "reply"})
-        return step(
-            {"waits": command},
-            *actions,
-            {"do": "send", "command": command},
-            {"do": "timer", "after": patience},
-        )
+        written: Action = {"do": "commit", "record": record, "news": news}
+        return ask(command, patience, now, written) if command else step({}, written, {"do": "reply"})
 
     def handle(state: Any, event: Event) -> Answer:
-        record, kind = event["record"], event["kind"]
+        record, kind, now = event["record"], event["kind"], event["now"]
         if kind == "place" and record is None:
-            return go_on({}, new=True)
+            return go_on({}, now, new=True)
         if record is None:
             return step(state)
         command = following(record)
@@ -61,12 +63,13 @@ def saga(patience: float = 1.0) -> Saga:
                 return step(state)
             if not event["ok"] and command in ("release", "refund"):
                 return step(state)  # it has to be done: the timer asks again
-            return go_on({**record, command: event["ok"]})
+            return go_on({**record, command: event["ok"]}, now)
         if command is None:
             return step(state, {"do": "reply"} if kind == "place" else None)
-        again: list[Action] = [{"do": "send", "command": command}, {"do": "timer", "after": patience}]
-        if kind == "started" or (kind == "timer" and state.get("waits") == command):
-            return step({"waits": command}, *again)
+        if kind == "started":
+            return ask(command, patience, now)
+        if kind == "timer" and state.get("waits") == command and now > state["until"] - 0.01:
+            return ask(command, min(growth * state["wait"], most), now)
         return step(state)
 
     return handle
@@ -163,7 +166,7 @@ def designs() -> dict[str, Design]:
     quick: Consumer = consumer
     return {
         "all synchronous": Design(SYNC, forgetful_saga, hasty_consumer),
-        "retry everything": Design(RETRY, saga(patience=0.1), hasty_consumer),
-        "all asynchronous": Design(ASYNC, saga(patience=10.0), quick),
+        "retry everything": Design(RETRY, saga(patience=0.1, growth=1.0), hasty_consumer),
+        "all asynchronous": Design(ASYNC, saga(patience=10.0, growth=1.0, most=10.0), quick),
         "a good mix": Design(MIX, saga(), quick),
     }

@@ -6,18 +6,21 @@ letter lost or written twice, under no schedule.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 SOON = {"page": 0.5, "order": 1.0}  # s; an answer within so long is a good one
 
 
 class Level(NamedTuple):
-    """A measure of a score: `least` or `most` is wanted. `says` has a place for the value, as it is shown."""
+    """A measure of a score: `least` or `most` is wanted of `what`. `form` shows `scale` times the value."""
 
     name: str
-    says: str
+    what: str
+    form: str
     least: float | None = None
     most: float | None = None
+    scale: float = 1
     cost: bool = False
 
     def met(self, value: float) -> bool:
@@ -32,18 +35,18 @@ class Level(NamedTuple):
     @property
     def wanted(self) -> str:
         """What is wanted, in words."""
-        return f"at {'most' if self.least is None else 'least'} {self.shown(self.limit)}"
+        return f"at {'most' if self.least is None else 'least'} {self.shown(self.limit, '{:g}')}"
 
-    def shown(self, value: float) -> str:
-        """The value, as it is shown on the score board."""
-        return self.says.format(value)
+    def shown(self, value: float, number: str = "") -> str:
+        """The value, as it is shown on the score board; `number` is another way to write it."""
+        return (re.sub("{.*}", number, self.form) if number else self.form).format(self.scale * value)
 
 
 LEVELS = (
-    Level("pages", "{:.1%} within 0.5 s", least=0.97),
-    Level("old pages", "{:.1%} of the pages", most=0.14),
-    Level("orders", "{:.1%} within 1 s", least=0.93),
-    Level("staleness", "{:.2f} s, 99th percentile", most=2.0),
-    Level("messages", "{:.1f} a request", most=12.0, cost=True),
-    Level("workers", "{:.0f}", most=26, cost=True),
+    Level("pages", "a good answer within 0.5 s", "{:.1f} %", least=0.97, scale=100),
+    Level("old pages", "pages of what was in stock some time ago", "{:.1f} %", most=0.14, scale=100),
+    Level("orders", "a good answer within 1 s", "{:.1f} %", least=0.90, scale=100),
+    Level("staleness", "until analytics knows, 99th percentile", "{:.2f} s", most=2.5),
+    Level("messages", "for each request", "{:.1f}", most=12.0, cost=True),
+    Level("workers", "that are paid for", "{:.0f}", most=26, cost=True),
 )

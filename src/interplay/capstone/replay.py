@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from ..player import Player
 
 LAYOUT = {
-    "users": (0, 1), "gateway": (1, 1), "orders": (2, 1), "inventory": (3, 0), "payments": (3, 1),
-    "shipping": (3, 2), "relay": (2, 3), "letters queue": (3, 3), "notifications": (4, 3),
-    "orders log": (3, 4), "analytics": (4, 4),
+    "web": (0, 1), "gateway": (1, 1), "orders": (2, 1),
+    "inventory queue": (3, 0), "payments queue": (3, 1), "shipping queue": (3, 2),
+    "inventory": (4, 0), "payments": (4, 1), "shipping": (4, 2),
+    "relay": (2, 3), "letters queue": (3, 3), "orders log": (3, 4),
+    "notifications": (4, 3), "analytics": (4, 4),
 }  # fmt: skip
 
 

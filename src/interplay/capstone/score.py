@@ -100,7 +100,7 @@ class Score:
         """The levels that are not met, in words; the service levels before the cost."""
         found = [(level, self.value(level)) for level in LEVELS]
         return [
-            f"{level.name}: {level.shown(value)}; {level.wanted} is wanted"
+            f"{level.name}, {level.what}: {level.shown(value)}; {level.wanted} is wanted"
             for level, value in found
             if not level.met(value)
         ]
