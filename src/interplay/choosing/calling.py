@@ -13,7 +13,7 @@ from ..sidecar import Sidecar
 from ..streams import Exponential
 from .shops import NETWORK, OWN, Journey, Shop, builds
 
-MACHINE = 4  # workers of one process
+MACHINE = 2  # workers of one process
 
 
 def orders(shop: Shop, calls: Any, seconds: float, name: str = "orders") -> Journey:

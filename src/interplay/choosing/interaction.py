@@ -11,8 +11,8 @@ from typing import Any
 
 from ..arguments import number, one_of, refuse, whole
 
-ONE_MACHINE = 100.0
-"""Requests a second that we give one process: half of what that of our runs can do (4 workers, 20 ms)."""
+ONE_MACHINE = 50.0
+"""Requests a second that we give one process: half of what that of our runs can do (2 workers, 20 ms)."""
 LARGE = 1000.0
 """kB: about what NATS (max_payload) and Kafka (message.max.bytes) take as they come, 1 MB."""
 

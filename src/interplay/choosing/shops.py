@@ -33,7 +33,7 @@ FAULTS = {
 }
 KNOBS = {"deadline": 1.0, "headroom": 2.0, "attempts": 3, "every": 0.05, "visibility": 5.0, "partitions": 12}
 """What can be turned: the caller's deadline (s); workers per busy worker; the mesh's attempts; seconds
-between two looks of a relay, a projection or whoever waits for an end; a queue's lease (s); a log's partitions."""
+between two looks of a relay, a projection or who waits for an end; a queue's lease (s); a log's parts."""
 
 Journey = Callable[[Request], Generator[Any, Any, Any]]
 BUILD: dict[str, Callable[[Shop], Journey]] = {}
