@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from browser_tools import Lab, Notebook, chromium_running, find_chromium
+
+
+class ByFileAndUnit(LoadScopeScheduling):  # type: ignore[misc]
+    """A worker gets a file's tests together, or one unit's of them: what they share is made once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        unit = re.search(r"[\[-](\d\d)-", test)
+        return f"{file} {unit[1]}" if unit else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFileAndUnit:
+    """How several workers share the tests (with pytest 9.2 the groups of --dist=loadgroup do nothing)."""
+    return ByFileAndUnit(config, log)
 
 
 @pytest.fixture(scope="session")

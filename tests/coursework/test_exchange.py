@@ -18,7 +18,6 @@ import tiny
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("exchange"),
     pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can make system users"),
     pytest.mark.skipif(not shutil.which("useradd"), reason="this machine has no useradd"),
 ]

@@ -132,7 +132,6 @@ def marked(released_once, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("damaged")
 def test_everybody_gets_a_result(marked):
     _, wanted, results, _ = marked
     assert {student: result.mark for student, result in results.items()} == {
@@ -141,7 +140,6 @@ def test_everybody_gets_a_result(marked):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("damaged")
 def test_each_damage_has_its_message(marked):
     _, wanted, results, _ = marked
     for student, (_, problem) in wanted.items():
@@ -151,14 +149,12 @@ def test_each_damage_has_its_message(marked):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("damaged")
 def test_no_submission_is_changed(marked):
     _, _, _, before = marked
     assert {path: path.read_bytes() for path in before} == before
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("damaged")
 def test_a_loop_and_a_sleep_are_explained_on_the_feedback_page(marked):
     course, _, _, _ = marked
     page = {
@@ -175,7 +171,6 @@ def test_a_loop_and_a_sleep_are_explained_on_the_feedback_page(marked):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("damaged")
 def test_a_second_run_marks_nothing_again_and_gives_the_same(marked):
     course, wanted, results, _ = marked
     again = {result.student: result for result in mark_class(course, tiny.LAB)}

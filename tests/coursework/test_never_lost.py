@@ -95,7 +95,6 @@ def undisturbed(untouched):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("never-lost")
 @pytest.mark.parametrize("moment", [*NAMED, *range(KILLS)])
 def test_killed_at_any_moment_and_run_again_it_gives_the_same(untouched, undisturbed, moment):
     wanted, steps = undisturbed
@@ -120,7 +119,6 @@ def half_marked(course):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("never-lost")
 def test_killed_with_its_workers_at_work_and_run_again_at_once(untouched, undisturbed):
     """The workers of the killed one may go on for a while: the next one does not meet them."""
     course = fresh(untouched)
@@ -140,7 +138,6 @@ def test_killed_with_its_workers_at_work_and_run_again_at_once(untouched, undist
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("never-lost")
 def test_two_markings_at_once(untouched, undisturbed):
     course = fresh(untouched)
     both = [

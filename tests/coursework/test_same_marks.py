@@ -27,7 +27,8 @@ def test_stock_nbgrader_gives_the_same_marks(what, tmp_path):
     ours = build(COURSE, tmp_path / "ours", [what.slug])
     if not os.environ.get("COURSE_WHOLE_CLASS"):
         handed_in = sorted((ours.solutions / "submitted").iterdir())
-        for folder in set(handed_in) - set(handed_in[:: max(1, len(handed_in) // 6)]):
+        some = ["reference", "stub", *[folder.name for folder in handed_in][:: max(2, len(handed_in) // 2)]]
+        for folder in [folder for folder in handed_in if folder.name not in some]:
             shutil.rmtree(folder)
     stock = Course(tmp_path / "stock")
     shutil.copytree(ours.root, stock.root)
@@ -35,7 +36,7 @@ def test_stock_nbgrader_gives_the_same_marks(what, tmp_path):
     for name, course in (("ours", ours), ("stock", stock)):
         results = mark_class(course, what, stock=name == "stock", workers=2, feedback=False)
         marks[name] = {result.student: result.marks for result in results}
-    assert len(marks["ours"]) > 5
+    assert len(marks["ours"]) > 3
     assert all(marks["ours"].values())
     differing = {
         (student, cell): (mine[cell], marks["stock"][student][cell])

@@ -18,7 +18,7 @@ import tiny
 from coursework import learner
 from coursework.layout import Course
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stock")]
+pytestmark = pytest.mark.slow
 NBGRADER = Path(sysconfig.get_path("scripts")) / "nbgrader"
 
 

@@ -16,7 +16,7 @@ from storm_model import outage, storm
 from interplay.player.measures import RECORDS
 from interplay.trace import CALLS, OK, RETRY
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("player-browser")]
+pytestmark = pytest.mark.browser
 
 HERE = Path(__file__).parent
 CELL = f"""import sys; sys.path.insert(0, {str(HERE)!r})

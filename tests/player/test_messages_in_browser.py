@@ -8,7 +8,7 @@ from test_messages import gauges, place
 from interplay.player.page import PLAYER, script
 from interplay.trace import END, FIRST_GROUP
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("player-browser")]
+pytestmark = pytest.mark.browser
 
 HEAD = f"""import sys; sys.path.insert(0, {str(HERE)!r})
 from messages_model import *

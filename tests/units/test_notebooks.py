@@ -38,19 +38,9 @@ WITHOUT_SERVERS = ("00", "15")
 LINES, SETUP_LINES, PLAYERS, PREDICTIONS = 8, 3, 2, 3
 LOOPBACK = {"127.0.0.1", "::1"}  # Erlang's epmd, which RabbitMQ needs, listens on that of IPv6 by itself
 
-each_unit = pytest.mark.parametrize(
-    "path",
-    [pytest.param(p, marks=pytest.mark.xdist_group(f"notebook-{p.stem}")) for p in UNITS],
-    ids=lambda p: p.stem,
-)
+each_unit = pytest.mark.parametrize("path", UNITS, ids=lambda p: p.stem)
 each_with_servers = pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(p, marks=pytest.mark.xdist_group(f"notebook-{p.stem}"))
-        for p in UNITS
-        if p.stem[:2] not in WITHOUT_SERVERS
-    ],
-    ids=lambda p: p.stem,
+    "path", [p for p in UNITS if p.stem[:2] not in WITHOUT_SERVERS], ids=lambda p: p.stem
 )
 
 

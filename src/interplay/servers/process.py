@@ -127,8 +127,11 @@ class Server:
         return self
 
     def _wait_until_ready(self, deadline: float) -> None:
-        while not (self._listens() and (self.ready is None or self.ready(self))):
-            if not self.alive:
+        while True:
+            alive = self.alive  # before it is asked: it may say that it is ready, do its work and end
+            if self._listens() and (self.ready is None or self.ready(self)):
+                return
+            if not alive:
                 raise ServerError(
                     f"{self.name} ended before it was ready ({self._ending()}).{self._log_end()}"
                 )
