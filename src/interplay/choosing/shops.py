@@ -73,8 +73,9 @@ class Shop:
         self.knobs: dict[str, Any] = {**KNOBS, **(knobs or {})}
         number("headroom", self.knobs["headroom"], above=0)
         self.simulation = Simulation(seed, delay=Constant(NETWORK), users="web")
-        several = min(self.asked.changes, MOST_TASKS)
-        self.names = SERVICES[: several if several > 1 else self.asked.listeners]
+        several = self.asked.changes > 1 or pattern in ("saga", "two-phase commit")
+        tasks = min(max(self.asked.changes, 2), MOST_TASKS)
+        self.names = SERVICES[: tasks if several else self.asked.listeners]
         self.done: dict[str, dict[int, float]] = {name: {} for name in self.names}
         self.twice, self.sidecars = 0, 0
         self.promised: list[int] = []

@@ -12,7 +12,7 @@ from ..participants import WORK, participant
 from ..saga import BUY, Orchestrator
 from ..streams import Exponential
 from ..two_phase_commit import Coordinator, Voter
-from .later import listener, orders
+from .later import PATIENCE, listener, orders
 from .shops import Journey, Shop, builds
 
 PLENTY = 10**6  # of stock and money
@@ -27,7 +27,7 @@ def transaction(shop: Shop, coordinator: Any, commands: Any) -> Journey:
         if name == "payments":
             rows = {f"customer {n}": PLENTY for n in range(10)}
         listener(shop, name, noting(shop, name, commands(name)), stored={STORED[name]: rows})
-    deadline = shop.knobs["deadline"]
+    deadline = PATIENCE if shop.asked.answer == "soon" else shop.knobs["deadline"]
 
     def buy(request: Request) -> Generator[Any, Any, Reply]:
         n = request.number
