@@ -85,7 +85,7 @@ def story(design: Design, schedule: Schedule, **how: Any) -> Picture:
 
 def paste(schedule: Schedule, design: str = "Design(config(), saga, consumer)") -> str:
     """The line that plays this schedule in a notebook."""
-    return f"watch({design}, {schedule!r})"
+    return f"from interplay.capstone import Design, designs, watch; watch({design}, {schedule!r})"
 
 
 def watch(design: Design, schedule: Schedule, **how: Any) -> Player:
