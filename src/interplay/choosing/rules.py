@@ -146,7 +146,7 @@ def recommend(interaction: Interaction | Mapping[str, Any]) -> Choice:
 
 def also(asked: Interaction, pattern: str) -> tuple[str, ...]:
     """What an interaction needs on top of its pattern, a sentence each."""
-    known, later = facts(asked), pattern in ("202", "queue", "log", "outbox", "event sourcing", "saga")
+    known, followed = facts(asked), pattern in ("log", "outbox", "event sourcing")
     wanted = {
         "Put the payload into a store and pass its address on (claim check, unit 11).": known["large"]
         and pattern not in ("claim check", "monolith"),
@@ -155,7 +155,7 @@ def also(asked: Interaction, pattern: str) -> tuple[str, ...]:
         "Publish under the key, one reader a partition (unit 10).": known["ordered"]
         and pattern in ("202", "outbox", "event sourcing", "claim check", "saga"),
         "Who hears of it is always a little behind: follow the log of changes, do not poll (unit 11).":
-        later and asked.stale < 0.5,
+        followed and asked.stale < 0.5,
         "Tell the others by an outbox (unit 11).": known["many"] and pattern in ("saga", "event sourcing"),
         "Give it an idempotency key: it will come twice (unit 03).": known["changes"] != "nothing"
         and pattern != "monolith",
