@@ -7,8 +7,6 @@ and runs are left out.
 """
 
 import ast
-import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,6 @@ from interplay.capstone import Design, designs, problems
 
 LAB = Assignment("lab", "16-capstone")
 GOOD = "a good mix"
-MODULE = "my_lab"
 ORDER = {
     "number": "o1",
     "item": "book",
@@ -82,9 +79,8 @@ def _written(name: str, function: Callable[..., Any]) -> bool:
 
 def _run(path: Path) -> dict[str, Any]:
     """The names that the notebook's cells make; its functions can be handed to other processes."""
-    module = types.ModuleType(MODULE)
-    module.__dict__["__name__"] = "__main__"  # its functions are pickled with what they need
-    sys.modules[MODULE] = module
+    # of __main__: its functions are pickled with what they need
+    names: dict[str, Any] = {"__name__": "__main__", "get_ipython": _NoMagic}
     plain = TransformerManager()
     for cell in submission.read(path).cells:
         about = cell.metadata.get("nbgrader") or {}
@@ -99,10 +95,17 @@ def _run(path: Path) -> dict[str, Any]:
         if not about.get("solution"):
             tree.body = [node for node in tree.body if _kept(node)]
         try:
-            exec(compile(tree, _name(cell), "exec"), module.__dict__)
+            exec(compile(tree, _name(cell), "exec"), names)
         except Exception as error:
             raise NotFound(f"{_name(cell)} raises {type(error).__name__}: {error}") from None
-    return module.__dict__
+    return names
+
+
+class _NoMagic:
+    """IPython's magic does nothing here."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: None
 
 
 def _kept(node: ast.stmt) -> bool:
