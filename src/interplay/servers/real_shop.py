@@ -35,6 +35,7 @@ from .real_shop_streams import Streams
 from .workers import Worker
 
 STEPS = ("orders", "inventory", "payments", "shipping", "notifications", "analytics", "relay")
+MISTAKE = 1  # the exit status of a Python program that raised
 READS = {"orders": ["orders"], "relay": ["outbox"]}  # of their database; the rest they only write
 NOTHING: dict[str, Any] = {"seed": 0, "faults": [], "spikes": [], "poison": [], "points": {}}
 
@@ -126,9 +127,14 @@ class RealShop:
         self.down.discard(name)
 
     def tend(self, most: int = 3) -> None:
-        """Start again what has ended by itself, as a supervisor does; ServerError from `most` times on."""
+        """Start again what has ended by itself, as a supervisor does.
+
+        Raises ServerError, with its last words, when that was a mistake in its code, or happens too often.
+        """
         for name, server in list(self.servers.items()):
             if name not in self.down and not server.alive:
+                if server._process is not None and server._process.poll() == MISTAKE:
+                    raise ServerError(f"{name} ended with a mistake.{server._log_end()}")
                 self.restarts.append(name)
                 if self.restarts.count(name) > most:
                     raise ServerError(f"{name} ends again and again.{server._log_end()}")

@@ -18,6 +18,7 @@ from ..capstone.shop import order
 from ..circuit_breaker import CircuitBreaker
 from ..retry import FullJitter
 from .process import HOST
+from .step_worker import run
 from .step_worker_line import subject
 from .workers import Diary, Worker
 
@@ -157,4 +158,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,12 @@ from typing import Any
 from ..actions import Action, Event
 from .nats_server import Nats
 from .postgres import Postgres
-from .step_worker_line import Line
+from .step_worker_line import NO_SERVER, Line
 from .step_worker_rows import Rows
 from .workers import Diary, Dies, Worker
 
 ACTIONS = ["commit", "send", "timer", "reply", "ack", "nack", "extend", "offset"]
 POINTS = [*(f"before {action}" for action in ACTIONS), "after the last"]
-NO_DATABASE = 75  # the exit status of one that has lost its database or its broker: to be started again
 
 
 @dataclass
@@ -164,8 +164,8 @@ async def main() -> None:
     await asyncio.gather(*(host.work() for _ in range(host.told["workers"])), host.line.take())
 
 
-def run() -> None:
-    """Be the process, and end with a status of its own when the database or the broker is gone."""
+def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Be a process that ends with a status of its own when its database or its broker is gone."""
     import nats
     import psycopg
 
@@ -173,8 +173,8 @@ def run() -> None:
         asyncio.run(main())
     except (psycopg.OperationalError, nats.errors.Error, OSError) as error:
         print(f"{type(error).__name__}: {error}")
-        raise SystemExit(NO_DATABASE) from None
+        raise SystemExit(NO_SERVER) from None
 
 
 if __name__ == "__main__":
-    run()
+    run(main)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import sys
+import os
 from collections.abc import Callable
 from typing import Any
 
 from ..actions import Action, Event
 from .step_worker_rows import packed, unpacked
 
+NO_SERVER = 75  # the exit status of one that has lost its database or its broker: to be started again
 BATCH = 10  # records of a log at once, as in the simulator
 
 
@@ -46,11 +47,7 @@ class Line:
         import nats
 
         async def lost() -> None:
-            print("the broker is gone for good")
-            sys.stdout.flush()
-            import os
-
-            os._exit(75)
+            os._exit(NO_SERVER)  # the broker is gone for good
 
         self.nats = await nats.connect(
             self.told["nats"], reconnect_time_wait=0.1, max_reconnect_attempts=100, closed_cb=lost,
