@@ -289,6 +289,31 @@ def demo(
 
 
 @command(rich_help_panel="Learners")
+def shop(
+    design: Annotated[
+        str, typer.Option(help='One of the capstone\'s designs, such as "all synchronous"; by default yours.')
+    ] = "",
+    schedule: Annotated[int | None, typer.Option(help="Fault schedule N of the public series.")] = None,
+    kill: Annotated[
+        list[str] | None, typer.Option(help="kill -9 this process at 4 s, and start it again at 6 s.")
+    ] = None,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Run on, with the ids of the processes, until Ctrl-C.")
+    ] = False,
+    seconds: Annotated[float, typer.Option(min=1, max=60, help="How long customers come.")] = 15.0,
+) -> None:
+    """Run the whole shop of the capstone on Envoy, NATS and PostgreSQL, beside its simulation.
+
+    The design is that of your own lab, as far as it is written. Your code runs on this machine, as you do.
+
+    Examples: `course shop` · `course shop --kill payments` · `course shop --design "all synchronous"`
+    """
+    from coursework.shopping import go_shopping
+
+    go_shopping(Course.here(), console, design, schedule, kill or [], stay, seconds)
+
+
+@command(rich_help_panel="Learners")
 def doctor() -> None:
     """Say what is missing on this machine, and how to get it.
 

@@ -24,6 +24,7 @@ class Network:
         self, env: simpy.Environment, streams: Streams, trace: Trace, delay: Distribution, loss: float = 0.0
     ) -> None:
         self.env = env
+        self.sent = 0  # messages so far
         self.loss = number("loss", loss, least=0, most=1)
         self.cut: list[frozenset[int]] = []  # pairs of nodes that do not reach each other now
         self._record = trace.messages.append if trace.watched else None
@@ -32,6 +33,7 @@ class Network:
 
     def send(self, source: int, target: int, kind: int, call: Call, deliver: Callable[[Any], None]) -> None:
         """Deliver a message of this call after its delay: `deliver(event)`, unless it is lost."""
+        self.sent += 1
         delay = call.extra + self._delay()
         lost = (self.loss or self.cut) and self._loses(source, target)
         if self._record is not None:

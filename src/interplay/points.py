@@ -46,7 +46,8 @@ class Points:
         event = envelope.message.get("kind", "")
         self.places.add((process.name, event, place, "end" if action is None else _name(action)))
         kind = self.faults.get(point)
-        if action is not None and action["do"] == "commit" and kind != "crash":
+        watched = process.trace.watched  # words for each commit take as long as the rest
+        if watched and action is not None and action["do"] == "commit" and kind != "crash":
             self._record(process, _written(process.stored, action["writes"]), envelope, fault=False)
         if kind is None or process.crashed:
             return 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -36,7 +38,11 @@ class Seen:
 
 
 def bundle(
-    name: str, seen: list[Seen], values: dict[str, Any], problem: dict[str, Any]
+    name: str,
+    seen: list[Seen],
+    values: dict[str, Any],
+    problem: dict[str, Any],
+    said: Sequence[str | list[str]] = (),
 ) -> dict[str, str | bytes]:
     """image/png, text/html and text/plain for the output, beside the widget itself."""
     if not seen:
@@ -47,9 +53,30 @@ def bundle(
     shown = f'<img alt="{escape(alt)}" src="data:image/png;base64,{image}">'
     return {
         "image/png": image,
-        "text/html": f"<figure>{shown}{table_html(name, seen, values)}</figure>",
-        "text/plain": table_text(name, seen, values),
+        "text/html": f"<figure>{shown}{_said_html(said)}{table_html(name, seen, values)}</figure>",
+        "text/plain": _said_text(said) + table_text(name, seen, values),
     }
+
+
+def _said_text(said: Sequence[str | list[str]]) -> str:
+    """What the player says beside the run, as plain text."""
+    lines = [line if isinstance(line, str) else "  ".join(line) for line in said]
+    return "".join(f"{line}\n" for line in lines) + ("\n" if lines else "")
+
+
+def _said_html(said: Sequence[str | list[str]]) -> str:
+    """The same as HTML; rows are a table, and the first of them its head."""
+    out, head = [], True
+    for line in said:
+        if isinstance(line, str):
+            out.append(f"<p>{escape(line)}</p>")
+            continue
+        first, *others = map(escape, line)
+        tag = "th scope='col'" if head else "td"
+        cells = "".join(f"<{tag}>{cell}</{tag.split()[0]}>" for cell in others)
+        out.append(f"<tr><th scope='{'col' if head else 'row'}'>{first}</th>{cells}</tr>")
+        head = False
+    return re.sub(r"((?:<tr>.*?</tr>)+)", r"<table>\1</table>", "".join(out))
 
 
 def sentence(seen: Seen) -> str:

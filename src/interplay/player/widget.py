@@ -14,7 +14,7 @@ import inspect
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import anywidget
@@ -32,6 +32,8 @@ from .page import PLAYER, script, style
 
 Model = Callable[..., Simulation]
 Break = Callable[[Any, float], Any]
+Line = str | list[str]
+Says = Callable[[dict[str, Any], list[Run]], Iterable[str | Sequence[str]]]
 MOMENT = 0.25  # s: a run that is ready by then is answered at once
 
 
@@ -42,6 +44,9 @@ class Player(anywidget.AnyWidget):
     runs for `until` simulated seconds. `faults` maps a button's label to a function (shop, at) that breaks
     the shop at time `at`. `compare` maps a label to the values that are different in the run beside. `layout`
     maps a node's name to (column, row). `try_this` is the sentence that says what to try.
+
+    `says(values, runs)` returns what is to be read beside the run, for the controls' values and one or two
+    runs: sentences (str), and rows of a table (lists of str), the first of which is its head.
 
     A schedule that a search found is replayed by its `replay` (see interplay.search.Found), with what would
     have been without the faults beside it:
@@ -69,8 +74,10 @@ class Player(anywidget.AnyWidget):
         compare: Mapping[str, Mapping[str, Any]] | None = None,
         layout: Mapping[str, tuple[float, float]] | None = None,
         try_this: str = "",
+        says: Says | None = None,
     ) -> None:
         self._model = model
+        self._says, self._said = says, cast(list[Line], [])
         self._until = number("until", until, above=0)
         self._controls = {control.name: control for control in controls}
         self._faults = dict(faults or {})
@@ -178,6 +185,7 @@ class Player(anywidget.AnyWidget):
                     self._simulate(label, {**values, **self._compare.get(label, {})}, faults, i, len(labels))
                     for i, label in enumerate(labels)
                 ]
+                said = self._lines(values, [seen.run for seen in sights])
         except _Stopped:
             return about | {"kind": "stopped"}, None, []
         except Exception as error:  # whatever a learner's model does wrong is shown in the widget
@@ -188,6 +196,7 @@ class Player(anywidget.AnyWidget):
             "compare": labels[-1],
             "start": moments_module.telling(sights[0].moments, sights[0].tables.until),
             "call": "\n".join(seen.call for seen in sights),
+            "says": said,
             "runs": [_for_page(seen) for seen in sights],
         }
         if len(sights) == 2:
@@ -223,6 +232,11 @@ class Player(anywidget.AnyWidget):
         call = self._call(values, told.lines, run.seed)
         return Seen(label, run, tables, measure(tables), totals(tables), found, call)
 
+    def _lines(self, values: dict[str, Any], runs: list[Run]) -> list[Line]:
+        """What `says` has to say about these runs."""
+        lines = self._says(dict(values), runs) if self._says is not None else ()
+        return [line if isinstance(line, str) else [str(cell) for cell in line] for line in lines]
+
     def _call(self, values: dict[str, Any], faults: list[str], seed: int) -> str:
         """The Python that gives this run again."""
         arguments = ", ".join(f"{name}={_literal(value)}" for name, value in values.items())
@@ -237,12 +251,12 @@ class Player(anywidget.AnyWidget):
                 self.values, self._seen = made[0], made[1:]
                 self.run = self._seen[0].run
                 self.beside = self._seen[1].run if len(self._seen) > 1 else None
-                self.answer = answer
+                self.answer, self._said = answer, answer["says"]
             self.problem = problem
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         data, metadata = cast(Any, super()._repr_mimebundle_(**kwargs))
-        return {**data, **bundle(self._name, self._seen, self.values, self.problem)}, metadata
+        return {**data, **bundle(self._name, self._seen, self.values, self.problem, self._said)}, metadata
 
 
 @contextlib.contextmanager

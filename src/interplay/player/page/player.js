@@ -25,6 +25,7 @@ class PlayerView {
     this.alert = h("div.ip-alert", { role: "alert" });
     this.share = h("progress", { max: 1, value: 0, "aria-label": "Simulating" });
     this.busy = h("div.ip-busy", { hidden: true }, h("span", { text: "Simulating" }), this.share, h("button.ip-button", { type: "button", text: "Stop", onclick: on.stop }));
+    this.said = h("div.ip-said", { hidden: true });
     this.note = h("div.ip-kernel", { role: "status" });
     this.rows = h("div.ip-rows");
     this.truth = h("p.ip-truth");
@@ -32,7 +33,7 @@ class PlayerView {
     this.legend = h("div.ip-legend", { "aria-label": "Legend" });
     this.paired = h("p.ip-paired");
     this.root = h("div.ip.ip-player", { role: "region", "aria-label": `${model.get("setup").name}: a live simulation` },
-      this.controls.element, this.alert, this.note, h("div.ip-screen", {}, this.rows, h("div.ip-under", {}, this.legend, this.follower.bar), this.follower.waterfalls), this.truth, this.told,
+      this.controls.element, this.alert, this.note, this.said, h("div.ip-screen", {}, this.rows, h("div.ip-under", {}, this.legend, this.follower.bar), this.follower.waterfalls), this.truth, this.told,
       h("div.ip-time", {}, this.timeline.transport, h("div.ip-axes", {}, this.timeline.line, this.chart.element, this.timeline.now)), this.paired,
       h("div.ip-story", {}, h("h3", { text: "Moments" }), this.timeline.list));
     this.controls.status.append(this.busy);
@@ -111,6 +112,7 @@ class PlayerView {
     this.follower.take(this.sights);
     this.#legend();
     this.#paired(answer.difference);
+    this.#says(answer.says || []);
     this.draw();
     this.tell();
     mark(this.root, "data-number", answer.number);
@@ -150,6 +152,22 @@ class PlayerView {
     this.legend.replaceChildren(...[...kinds].sort().map((kind) => h("span", {}, legendGlyph(kind), own[GLYPHS[kind].kind] || GLYPHS[kind].words)),
       ...(this.sights.some((s) => s.nodes.some(({ kind }) => kind === "service")) ? [h("span", {}, h("i.ip-swatch.ip-hollow"), "hollow: user gone"), h("span", {}, h("i.ip-swatch.ip-striped"), "work for nobody")] : []));
     say(this.timeline.window, windowInWords(this.sights[0]));
+  }
+
+  /** What the notebook has to say beside this run: sentences, and rows of a table whose first row is its head. */
+  #says(lines) {
+    const said = JSON.stringify(lines), parts = [];
+    if (said === this.lines) return;
+    this.lines = said;
+    for (const line of lines) {
+      if (typeof line === "string") { parts.push(h("p", {}, ...withCode(line))); continue; }
+      if (parts.at(-1)?.localName !== "table") parts.push(h("table", {}, h("thead"), h("tbody")));
+      const [top, body] = parts.at(-1).children, head = !top.childElementCount;
+      (head ? top : body).append(h("tr", {}, ...line.map((cell, i) => h(head || !i ? "th" : "td", { scope: head ? "col" : !i && "row", text: cell }))));
+    }
+    this.said.replaceChildren(...parts);
+    this.said.hidden = !parts.length;
+    this.news = lines.filter((line) => typeof line === "string").join(" ");
   }
 
   #paired(difference) {
@@ -298,7 +316,10 @@ class PlayerView {
   /** Tells a screen reader what is true now, once it is quiet. */
   tell() {
     clearTimeout(this.telling);
-    this.telling = setTimeout(() => say(this.told, this.truth.textContent), 500);
+    this.telling = setTimeout(() => {
+      say(this.told, [this.news, this.truth.textContent].filter(Boolean).join("\n")); // what is new is said once
+      this.news = "";
+    }, 500);
   }
 
   /** Keys stay inside, so that JupyterLab's own shortcuts do not act on the notebook. */
