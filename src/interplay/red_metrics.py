@@ -16,7 +16,7 @@ from .trace import OK, OPEN
 
 
 class Red(NamedTuple):
-    """Of one service: spans that ended a second, the share of errors, and how long they took (s)."""
+    """Of one service: spans that ended a second, the share of errors, and how long it worked on them (s)."""
 
     rate: float
     errors: float
@@ -28,18 +28,19 @@ def red(
 ) -> dict[str, Red]:
     """The RED metrics of each node that worked, from the spans that ended from `start` up to `end` (s).
 
-    A span's duration is from its arrival to its end, waiting included. `of` counts the spans of these
-    requests only, as one does who has nothing but sampled traces.
+    A span's duration runs from when the service began to work on it, without the time in its line before
+    (0 for what it refused): that of OpenTelemetry's span metrics connector, a span's end less its start.
+    `of` counts the spans of these requests only, as one does who has nothing but sampled traces.
     """
     number("start", start, least=0)
     end = min(run.until, number("end", end, above=start))
     took: dict[str, list[float]] = {}
     bad: dict[str, int] = {}
-    for request, _, _, node, arrived, _, ended, status, _ in run.trace.spans:
+    for request, _, _, node, _, started, ended, status, _ in run.trace.spans:
         if status == OPEN or not start <= ended < end or not (of is None or request in of):
             continue
         name = run.trace.nodes[node].name
-        took.setdefault(name, []).append(ended - arrived)
+        took.setdefault(name, []).append(0.0 if math.isnan(started) else ended - started)
         bad[name] = bad.get(name, 0) + (status != OK)
     return {
         name: Red(len(seconds) / (end - start), bad[name] / len(seconds), Latency(seconds))

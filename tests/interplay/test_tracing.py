@@ -403,8 +403,17 @@ def test_red_counts_what_ended(errors):
     spans = [row for row in run.trace.spans if row[7] != 4]
     assert rate * run.until == pytest.approx(len(spans))
     assert share == pytest.approx(len(bad) / len(spans))
-    assert duration.mean == pytest.approx(np.mean([row[6] - row[4] for row in spans]))
+    assert duration.mean == pytest.approx(np.mean([row[6] - row[5] for row in spans]))
     assert abs(duration.mean - 0.1) / (0.1 / len(spans) ** 0.5) < 4
+
+
+def test_red_times_the_work_and_not_the_line_before_it():
+    sim = Simulation(seed=1, delay=Constant(0.0))
+    sim.service("orders", time=Constant(0.5), workers=1, capacity=1)
+    for _ in range(3):  # one is worked on, one waits in line, one is refused
+        sim.arrive(sim.client("orders"))
+    duration = red(sim.run(until=10))["orders"].duration
+    assert (duration.p50, duration.p99, duration.mean) == pytest.approx((0.5, 0.5, 1 / 3))
 
 
 def test_red_of_a_part_adds_up_to_the_whole(errors):

@@ -1,9 +1,10 @@
 import math
+import re
 
 import pytest
 from storm_model import outage, storm
 
-from interplay import Constant, ControlledDelay, Exponential, Fifo, FullJitter, Retry, Simulation
+from interplay import Constant, ControlledDelay, Exponential, Fifo, FullJitter, Reply, Retry, Simulation
 from interplay.player import find_moments
 from interplay.player.measures import Tables, measure, window_of
 from interplay.player.moments import telling
@@ -48,11 +49,38 @@ def test_where_users_fail_all_through_a_run_that_is_no_good_news():
     assert kinds(moments) == ["fails"]
     share = int(moments[0].what.split()[0])
     assert 25 <= share <= 35
+    assert moments[0].why == "one here, one there, all through the run"
+    assert moments[0].time < 2
     stock = Simulation(seed=1)
     few = stock.service("stock", workers=4, time=Exponential(0.02))
     stock.users(stock.client(few), rate=20)
     few.failing.append(0.01)
     assert find_moments(stock.run(until=40).trace) == []
+
+
+def refused(start, end, one_in=1):
+    """The only moment of 40 s in which from `start` to `end` one user in so many is not served."""
+
+    def serve(call):
+        yield shop.env.timeout(0.02)
+        return Reply("error" if start <= shop.env.now < end and call.number % one_in == 0 else "ok", 1)
+
+    shop = Simulation(seed=1)
+    shop.users(shop.client(shop.service("stock", workers=9, time=Constant(0), calls=serve)), rate=20)
+    (moment,) = find_moments(shop.run(until=40).trace)
+    assert moment.kind == "fails"
+    return moment
+
+
+def test_failures_that_lie_close_together_are_not_told_as_all_through_the_run():
+    late = refused(30, 40)  # such as when all is sold
+    assert 30 <= late.time < 31.5
+    assert 22 <= int(late.what.split()[0]) <= 28
+    assert re.fullmatch("nearly all of them after 3[01] s: from then on it is 100 %", late.why)
+    early = refused(0, 10, one_in=3)
+    assert early.time < 2
+    assert re.fullmatch(r"nearly all of them between [012] and (9|10) s: there it is 3\d %", early.why)
+    assert refused(2, 39, one_in=3).why == "one here, one there, all through the run"
 
 
 def test_too_much_load_tips_over_without_any_fault():

@@ -15,7 +15,8 @@ dead       a message becomes a dead letter: the first after two seconds without 
 lag        a consumer group falls behind, by 12 records and for 3 s; and it has read all again
 rebalance  partitions of a log have got another reader
 commit     a process commits, in a run of a search with at most MOST_COMMITS of them
-fails      where nothing else stands out and one user in twenty or more is not served: the first of them
+fails      where nothing else stands out and one user in twenty or more is not served: the first of them,
+           or where nearly all of them begin
 recovers   after three bad seconds or more, nine of ten new users are served again, for three windows
 =========  =================================================================================================
 """
@@ -92,13 +93,21 @@ def find_moments(trace: Trace | Tables) -> list[Moment]:
 
 
 def _fails(tables: Tables) -> list[Moment]:
-    """In a run without any other moment: that many users are not served."""
+    """In a run without any other moment: that many users are not served, all through the run or when."""
     ended = tables.requests[tables.requests["status"] != OPEN]
-    failed = ended[ended["status"] != OK]
+    failed = np.sort(ended["end"][ended["status"] != OK])
     if not len(ended) or len(failed) < len(ended) / 20:
         return []
     what = f"{100 * len(failed) / len(ended):.0f} % of the users are not served"
-    return [Moment(float(failed["end"].min()), "fails", what, "one here, one there, all through the run")]
+    few, until = len(failed) // 20, tables.until
+    first, last = float(failed[few]), float(failed[-1 - few])  # nine of ten failures lie between
+    late, early = first > until / 4, last < 3 * until / 4
+    if not late and not early:
+        return [Moment(float(failed[0]), "fails", what, "one here, one there, all through the run")]
+    then = ended[(ended["end"] >= first) & (ended["end"] <= (last if early else until))]
+    share = 100 * np.mean(then["status"] != OK)
+    when = f"between {first:.0f} and {last:.0f} s: there" if early else f"after {first:.0f} s: from then on"
+    return [Moment(first, "fails", what, f"nearly all of them {when} it is {share:.0f} %")]
 
 
 def telling(moments: list[Moment], until: float) -> float:
