@@ -43,6 +43,9 @@ FORMS = {
 OPTION = re.compile(r"^\s*(?:[-*]\s+)?\*{0,2}([a-z])[.)]\*{0,2}\s", re.M)
 """How the text of a question letters an option."""
 
+CODE = re.compile("`([^`]+)`")
+"""How an explanation marks code."""
+
 
 class Verdict(NamedTuple):
     """The mark of an answer, from 0 to 1, and the sentences that explain it: (heading, text) pairs."""
@@ -55,9 +58,9 @@ class Verdict(NamedTuple):
         return "\n".join(f"{heading} {said}".strip() for heading, said in self.told)
 
     def html(self) -> str:
-        """The verdict as HTML; everything that a learner or author wrote is escaped."""
+        """The verdict as HTML; all that a learner or author wrote is escaped, and `code` looks like code."""
         rows = "".join(
-            f"<div><strong>{html.escape(heading)}</strong> {html.escape(said)}</div>"
+            f"<div><strong>{html.escape(heading)}</strong> {CODE.sub(_code, html.escape(said))}</div>"
             for heading, said in self.told
         )
         return f"<div>{rows}</div>"
@@ -65,6 +68,10 @@ class Verdict(NamedTuple):
     def data(self) -> dict[str, str]:
         """What a notebook displays, by MIME type."""
         return {"text/html": self.html(), "text/plain": self.text()}
+
+
+def _code(quoted: re.Match[str]) -> str:
+    return f"<code>{quoted[1]}</code>"
 
 
 class _Malformed(Exception):

@@ -102,27 +102,29 @@ class Run:
 
     def figure(self) -> Any:
         """The sequence as a diagram: events come from the left, actions go to the right, time runs down."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        lines = sum(1 + max(1, len(entry.actions)) for entry in self.entries)
-        figure = Figure(figsize=(7.5, 0.8 + 0.34 * lines))
-        axes = figure.subplots()
-        axes.set(xlim=(-1.05, 1.05), ylim=(lines + 0.3, -1.2))
+        lines = sum(1 + max(1, len(entry.actions) + bool(entry.note)) for entry in self.entries)
+        figure = Figure(figsize=(7.5, 0.6 + 0.28 * lines))
+        FigureCanvasAgg(figure)  # measures the labels
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set(xlim=(-1.02, 1.02), ylim=(lines - 0.2, -1.5))
         axes.axis("off")
-        axes.axvline(0, color="#999999", linewidth=6, alpha=0.35)
-        axes.text(0, -0.7, "your function", ha="center", weight="bold")
-        axes.text(-1, -0.7, "events", weight="bold")
-        axes.text(1, -0.7, "actions", ha="right", weight="bold")
-        y = 0.0
+        axes.plot([0, 0], [-0.7, lines - 0.4], color="#999999", linewidth=6, alpha=0.35)
+        axes.text(0, -1, "your function", ha="center", weight="bold")
+        axes.text(-1, -1, "events", weight="bold")
+        axes.text(1, -1, "actions", ha="right", weight="bold")
+        y = 0
         for entry in self.entries:
             _arrow(axes, -1, y, _brief(entry.event), "#0072B2", "-")
             for action in entry.actions:
                 y += 1
                 _arrow(axes, 0.02, y, _brief(action), "#D55E00", "--")
-            y += 0 if entry.actions else 1
             if entry.note:
-                axes.text(0.04, y - 0.5, entry.note, color="#B00000", weight="bold", fontsize=9)
-            y += 1
+                y += 1
+                axes.text(0.05, y - 0.08, entry.note, color="#B00000", weight="bold", fontsize=9, va="bottom")
+            y += 1 if entry.actions or entry.note else 2
         return figure
 
 
@@ -271,10 +273,17 @@ def _brief(value: Any) -> str:
 
 
 def _arrow(axes: Any, x: float, y: float, label: str, color: str, style: str) -> None:
-    axes.annotate(
-        "",
-        (x + 0.97, y),
-        (x, y),
-        arrowprops={"arrowstyle": "->", "color": color, "linestyle": style, "linewidth": 1.5},
-    )
-    axes.text(x + 0.03, y - 0.08, textwrap.shorten(label, 46, placeholder=" …"), fontsize=9, va="bottom")
+    """An arrow with its label above, which is cut until it is no longer than the arrow."""
+    look = {"arrowstyle": "->", "color": color, "linestyle": style, "linewidth": 1.5}
+    axes.annotate("", (x + 0.97, y), (x, y), arrowprops=look)
+    words = axes.text(x + 0.03, y - 0.08, "", fontsize=9, va="bottom")
+    for most in range(60, 4, -1):
+        words.set_text(_cut(label, most))
+        if axes.transData.inverted().transform(words.get_window_extent())[1][0] < x + 0.95:
+            break
+
+
+def _cut(label: str, most: int) -> str:
+    """At most so many characters of a label: whole words, or the beginning of a single long one."""
+    short = textwrap.shorten(label, most, placeholder=" …")
+    return label[: most - 1] + "…" if short.strip() == "…" else short

@@ -129,6 +129,14 @@ def test_the_page_is_escaped():
     assert "&lt;b&gt;" in page
 
 
+def test_code_in_an_explanation_is_shown_as_code():
+    page = mark(
+        "a", kind="single", key="a", because={"a": "`two` becomes `a < b`.", "b": "One ` alone."}
+    ).html()
+    assert "<code>two</code> becomes <code>a &lt; b</code>." in page
+    assert "One ` alone." in page
+
+
 def test_an_authors_slips_are_refused():
     with pytest.raises(ValueError, match="kind"):
         mark("a", kind="multiple", key="a", because=ABC)

@@ -3,7 +3,7 @@
 import pytest
 
 from coursework.checks import CheckFailed, Checks
-from coursework.steps import Run, never_fails, play, search
+from coursework.steps import Entry, Run, never_fails, play, search
 
 EVENTS = [{"kind": "request"}, {"kind": "retry", "now": 1.5}]
 
@@ -125,6 +125,21 @@ def test_a_failing_run_is_shown_as_text_and_picture():
     assert "4 events, the shortest schedule that was found (seed" in failure.given
     assert "4. request" in "\n".join(failure.lines())
     assert failure.pictures[0].figure().axes
+
+
+@pytest.mark.parametrize("letter", ["i", "m", "long word "])
+def test_in_the_picture_no_words_cover_others_or_the_middle(letter):
+    long = {"kind": letter * 60 if " " not in letter else letter, "note": letter * 8}
+    full, empty = Entry(long, [long, long], note="crash: the memory is lost"), Entry(long)
+    figure = Run([full, Entry(long, note="crash: the memory is lost"), empty, full]).figure()
+    (axes,), (middle, edge) = figure.axes, figure.axes[0].transData.transform([(0, 0), (1.02, 0)])
+    words = [(text, text.get_window_extent()) for text in axes.texts if text.get_text()]
+    assert len(words) == 3 + 4 + 4 + 3  # titles, events, actions, crashes
+    for n, (text, box) in enumerate(words):
+        assert 0 <= box.x0 < box.x1 <= edge[0], text
+        assert box.x1 < middle[0] or box.x0 > middle[0] or text.get_text() == "your function", text
+        for other, its in words[:n]:
+            assert not box.overlaps(its), (text, other)
 
 
 @pytest.mark.parametrize("answer", [None, 3, [], {"state": 1}, {"state": 1, "actions": "allow"}])

@@ -58,16 +58,16 @@ class Timeline {
   arrange() {
     const width = this.flags.clientWidth, apart = Math.min(19, (width - 10) / Math.max(1, this.moments?.length || 0));
     if (!width || !this.moments) return;
-    const groups = [];
+    const groups = [], half = ({ n }) => ((n - 1) / 2) * apart;
+    const middle = (group) => Math.max(half(group), Math.min(width - half(group), group.sum / group.n)); // none leaves the line
     for (const { time } of this.moments) {
       groups.push({ sum: this.#share(time) * width, n: 1 });
-      for (let [a, b] = groups.slice(-2); b && b.sum / b.n - a.sum / a.n < ((a.n + b.n) / 2) * apart; [a, b] = groups.slice(-2))
+      for (let [a, b] = groups.slice(-2); b && middle(b) - middle(a) < ((a.n + b.n) / 2) * apart; [a, b] = groups.slice(-2))
         groups.splice(-2, 2, { sum: a.sum + b.sum, n: a.n + b.n });
     }
     let i = 0;
-    for (const { sum, n } of groups) {
-      const first = Math.max(0, Math.min(width - (n - 1) * apart, sum / n - ((n - 1) / 2) * apart));
-      for (let k = 0; k < n; k++) this.flagged[i++].style.left = `${first + k * apart}px`;
+    for (const group of groups) {
+      for (let k = 0; k < group.n; k++) this.flagged[i++].style.left = `${middle(group) - half(group) + k * apart}px`;
     }
   }
 
