@@ -83,17 +83,12 @@ class Explorer:
             *(f"And: {words}" for words in chosen.also),
             f"In the run {FAULTS[RUNS[chosen.rule].fault]}. Messages and rows are for one request.",
         ]
-        return [*lines, ["", *SHOWN], *self._table(chosen.pattern, chosen.runner_up, both)]
+        table = [[name, *map(show, both)] for name, show in SHOWN.items()]
+        return [*lines, ["", chosen.pattern, chosen.runner_up], *table]
 
     def _costs(self, run: Run) -> Costs:
         (shop,) = (shop for trace, shop in self._shops if trace is run.trace)
         return costs(shop, run)
-
-    def _table(self, first: str, second: str, both: list[Costs]) -> list[str | list[str]]:
-        return [
-            [name, *(show(cost) for show in SHOWN.values())]
-            for name, cost in zip((first, second), both, strict=True)
-        ]
 
 
 def explorer(**start: Any) -> Player:

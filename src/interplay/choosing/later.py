@@ -16,6 +16,7 @@ from .shops import BANDWIDTH, NETWORK, OWN, Journey, Shop, builds
 
 LOOKS, PATIENCE = 1.0, 10.0  # s: at most so long between two questions for the end; and for all of them
 BETWEEN = 0.02  # s between a commit and what comes after it, when somebody may be killed there
+FEW = 4  # partitions
 CHANGES_EVERY = 0.1  # s between two changes of what is copied
 
 
@@ -70,10 +71,20 @@ def listener(shop: Shop, name: str, rule: Any, **how: Any) -> Process:
     return shop.simulation.process(name, rule, workers=workers, time=shop.time, **how)
 
 
+def wanted(shop: Shop) -> int:
+    """How many members a consumer group needs: one works on one record at a time."""
+    share = shop.knobs["headroom"] * shop.asked.rate * (shop.work + 2 * NETWORK)
+    return min(max(1, math.ceil(share)), int(shop.knobs["partitions"]))
+
+
+def partitions(shop: Shop) -> int:
+    """Of the log: one for each member of a group, and a few in any case."""
+    return max(min(FEW, int(shop.knobs["partitions"])), wanted(shop))
+
+
 def members(shop: Shop, name: str, rule: Any) -> list[Process]:
     """A consumer group: each member works on one record after the other, all with one database."""
-    share = shop.knobs["headroom"] * shop.asked.rate * (shop.work + 2 * NETWORK)
-    count = min(max(1, math.ceil(share)), int(shop.knobs["partitions"]))
+    count = wanted(shop)
     stored: dict[str, Any] = {}
     names = [name, *(f"{name} {n}" for n in range(2, count + 1))]
     return [shop.simulation.process(each, rule, time=shop.time, stored=stored) for each in names]
@@ -139,7 +150,7 @@ def log(shop: Shop) -> Journey:
 
 def readers(shop: Shop) -> None:
     """The log, and a group for each service."""
-    news = shop.simulation.log("news", partitions=int(shop.knobs["partitions"]))
+    news = shop.simulation.log("news", partitions=partitions(shop))
     for name in shop.names:
         for member in members(shop, name, reader(shop, name)):
             news.subscribe(member, group=name)
@@ -221,7 +232,7 @@ def claim_check(shop: Shop) -> Journey:
     process = orders(shop, place)
     process.clients["store"] = world.client(store)
     line(shop, 1.0)
-    news = world.log("news", partitions=int(shop.knobs["partitions"]))
+    news = world.log("news", partitions=partitions(shop))
     for name in shop.names:
         for member in members(shop, name, fetches(reader(shop, name))):
             member.clients["store"] = world.client(store, caller=None)
