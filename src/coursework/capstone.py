@@ -22,7 +22,7 @@ from interplay.run import Run
 
 Schedule = dict[str, Any]
 
-FLOOD = 8000
+FLOOD = 6000
 """Messages after which a run is stopped; a run without pages is stopped after a third of them."""
 
 PROMISES = {
@@ -30,9 +30,9 @@ PROMISES = {
     "letters": "each letter once, none for what nobody can read, and nothing left in the queue",
     "broken": "no promise is broken, under no schedule",
 }
-LAVISH = 3000
-"""Messages a schedule, on average, after which no more are played: more than twice what is allowed."""
-SHORTER = 20_000
+LAVISH = 2500
+"""Messages a schedule, on average, after which no more are played: about twice what is allowed."""
+SHORTER = 8_000
 """Messages that are sent to make a failing schedule shorter."""
 
 _scores: dict[str, Score] = {}
