@@ -4,6 +4,7 @@ A run that breaks a promise is shown in words, as a sequence diagram, and with t
 that is played comes from schedules that the cells give: the same design gets the same mark.
 """
 
+import contextlib
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,7 +22,7 @@ from interplay.run import Run
 
 Schedule = dict[str, Any]
 
-FLOOD = 8000
+FLOOD = 6000
 """Messages after which a run is stopped; a run without pages is stopped after a third of them."""
 
 PROMISES = {
@@ -29,10 +30,10 @@ PROMISES = {
     "letters": "each letter once, none for what nobody can read, and nothing left in the queue",
     "broken": "no promise is broken, under no schedule",
 }
-LAVISH = 3000
-"""Messages a schedule, on average, after which no more are played: more than twice what is allowed."""
-SHORTER = 15
-"""Runs that are spent on making a failing schedule shorter."""
+LAVISH = 2500
+"""Messages a schedule, on average, after which no more are played: about twice what is allowed."""
+SHORTER = 8_000
+"""Messages that are sent to make a failing schedule shorter."""
 
 _scores: dict[str, Score] = {}
 
@@ -84,12 +85,15 @@ def keeps(
 
     The first that does is shown. `mine` is how a learner writes the design. Returns the outcomes.
     """
-    outcomes = []
+    outcomes: list[Outcome] = []
     listed = list(given)
     for number, schedule in enumerate(listed, 1):
         outcome = run(design, schedule)[1]
         whole(expect, design, outcome, f"schedule {number} of {len(listed)}", promise=promise, mine=mine)
         outcomes.append(outcome)
+        messages = sum(outcome.messages for outcome in outcomes)
+        said = f"a flood: {messages} messages in {number} of {len(listed)} schedules"
+        expect.true(messages <= LAVISH * len(listed), said, f"at most {LAVISH * len(listed)} in all of them")
     return outcomes
 
 
@@ -110,14 +114,30 @@ def whole(
     expect.true(False, broken, PROMISES[promise], given=name)
 
 
+class _Enough(Exception):
+    """Making a schedule shorter has taken its share."""
+
+
 def shorter(design: Design, schedule: Schedule, promise: str = "broken") -> Schedule:
-    """The schedule without faults that are not needed to break the promise, as far as SHORTER runs go."""
-    runs = itertools.count()
+    """The schedule without faults that are not needed to break the promise, as far as SHORTER messages go."""
+    left, best = SHORTER, schedule
 
     def breaks(outcome: Outcome) -> bool:
-        return next(runs) < SHORTER and bool(getattr(outcome, promise))
+        nonlocal left, best
+        broken = bool(getattr(outcome, promise))
+        best = outcome.schedule if broken else best
+        left -= outcome.messages
+        if left < 0:
+            raise _Enough
+        return broken
 
-    return shortest(design, schedule, breaks)
+    with contextlib.suppress(_Enough):
+        for kind in ("late", "twice", "lose", "crash"):
+            less = {point: fault for point, fault in best["points"].items() if fault != kind}
+            if less != best["points"]:
+                breaks(run(design, {**best, "points": less})[1])
+        return shortest(design, best, breaks)
+    return best
 
 
 def told(schedule: Schedule, name: str, mine: str) -> Iterator[str]:
@@ -136,7 +156,8 @@ class Story:
 
     def text(self) -> str:
         """The diagram in words, a sentence a line."""
-        return self.picture.alt.replace(". ", ".\n")
+        lines = [(line, len(list(same))) for line, same in itertools.groupby(self.picture.alt.split(". "))]
+        return ".\n".join(line if count == 1 else f"{line} ({count} times)" for line, count in lines)
 
     def figure(self) -> Any:
         """The diagram."""

@@ -29,6 +29,7 @@ from interplay.choosing.radar import radar, spread
 from interplay.choosing.rules import holding
 from interplay.choosing.runs import RUNS, contrast
 from interplay.choosing.shops import BUILD, FAULTS, OWN, SERVICES, UNTIL, Shop
+from interplay.trace import ERROR
 
 # ------------------------------------------------------------------------------------------ the table
 
@@ -157,6 +158,15 @@ def test_a_fault_hits_the_service_and_not_its_queue():
     assert play("call", {}, fault="down").lost == 0, "who is refused was promised nothing"
 
 
+def test_a_bad_replica_does_as_much_harm_as_a_bad_service():
+    """A third of the calls reach it, so it fails nine in ten where a lone service fails three."""
+    for pattern, name, share in (("mesh", "inventory 1", 0.9), ("call", "inventory", 0.3)):
+        shop = Shop(pattern, {"rate": 60}, fault="bad", knobs={"attempts": 1})
+        trace = shop.simulation.run(until=UNTIL).trace
+        failed = [row[7] == ERROR for row in trace.spans if row[3] == trace.node(name)]
+        assert np.mean(failed) == pytest.approx(share, abs=0.12), pattern
+
+
 def test_one_machine_is_half_of_what_it_can_do():
     """Up to three services' work in one process."""
     assert ONE_MACHINE == 0.5 * MACHINE / (OWN * 4)
@@ -201,13 +211,11 @@ def test_the_explorer_says_the_choice_and_what_both_cost(monkeypatch):
             assert said[0].startswith(f"Take {PATTERNS[choice.pattern].says}")
             assert said[1] == choice.why
             assert choice.why_not in said[2]
-            head, first, second = said[-3:]
-            assert head == ["", *SHOWN]
-            assert (first[0], second[0]) == (choice.pattern, choice.runner_up)
-            again = play(
-                choice.pattern, player.values, fault=RUNS[choice.rule].fault, knobs=RUNS[choice.rule].knobs
-            )
-            assert first[1:] == [show(again) for show in SHOWN.values()]
+            head, *table = said[-1 - len(SHOWN) :]
+            assert head == ["", choice.pattern, choice.runner_up]
+            how = {"fault": RUNS[choice.rule].fault, "knobs": RUNS[choice.rule].knobs}
+            both = [play(pattern, player.values, **how) for pattern in head[1:]]
+            assert table == [[name, *map(show, both)] for name, show in SHOWN.items()]
             assert said == ask(player, compare, **values)
 
 

@@ -22,16 +22,20 @@ class Examiner:
 
     def __init__(self, namespace: dict[str, Any], reader: Reader):
         self.namespace, self._reader = namespace, reader
-        self._borrowed: set[str] = set()
+        self._borrowed: dict[str, Any] = {}
 
     def borrow(self, source: str) -> None:
-        """Take from the learner what the test cell uses and the examiner has not."""
-        for name in self._borrowed:
-            self.namespace.pop(name, None)
+        """Take from the learner what the cell uses and the examiner has not.
+
+        What a cell has bound anew, such as an import of a given cell, is the examiner's own, and stays.
+        """
+        for name, value in self._borrowed.items():
+            if self.namespace.get(name) is value:
+                self.namespace.pop(name, None)
         wanted = [
             name for name in _names(source) if name not in self.namespace and not hasattr(builtins, name)
         ]
-        self._borrowed = set()
+        self._borrowed = {}
         with contextlib.suppress(RuntimeError):
             known = self._ask({"names": wanted}).get("names")
             self._take(known if isinstance(known, dict) else {}, wanted)
@@ -40,7 +44,7 @@ class Examiner:
         for name, what in known.items():
             if name in wanted and isinstance(what, dict) and what:
                 self.namespace[name] = self._function(name) if what.get("call") else what.get("value")
-                self._borrowed.add(name)
+                self._borrowed[name] = self.namespace[name]
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         try:

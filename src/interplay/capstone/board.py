@@ -114,6 +114,8 @@ def _panel(axes: Any, title: str, cells: list[Cell], limit: float) -> None:
         within = length > 0.5 * edge
         words = cell.shown + arrow
         style: dict[str, Any] = {"color": "white" if within and cell.met else BLACK, "fontsize": 8}
+        if within and not cell.met:  # the hatching is under it
+            style["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1}
         axes.text(length - 0.02 * edge if within else length + 0.02 * edge, y, words, va="center",
                   ha="right" if within else "left", **style)  # fmt: skip
     if limit:

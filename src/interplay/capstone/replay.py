@@ -66,10 +66,14 @@ def replay(design: Design, schedule: Schedule, faults: bool = True, **how: Any) 
     ).simulation
 
 
-def story(design: Design, schedule: Schedule, **how: Any) -> Picture:
+NEWS = ("order accepted", "order done", "order refused", "confirmed", "records", "offset", "ack")
+
+
+def story(design: Design, schedule: Schedule, *, news: bool = True, **how: Any) -> Picture:
     """The sequence diagram of what was broken: all messages of that order, or of that poison.
 
-    Where nothing is broken, it is the first order. The text of the diagram is its `alt`.
+    Where nothing is broken, it is the first order. Without `news`, it ends at the outbox. The text of the
+    diagram is its `alt`.
     """
     shop = Shop(design, schedule, record="everything", **how)
     run = shop.simulation.run(until=shop.until)
@@ -78,9 +82,11 @@ def story(design: Design, schedule: Schedule, **how: Any) -> Picture:
     orders = {order["number"]: request for request, order in shop.kinds.items() if order is not None}
     name = named[0] if named else min(orders, key=lambda number: orders[number])
     request = orders.get(name, POISON + int(name.split()[-1]) if name.startswith("poison") else 0)
-    sent = [row[0] for row in run.trace.messages if row[6] == request]
+    names = {} if news else run.trace.message_names()
+    rows = enumerate(run.trace.messages)
+    sent = [row[0] for i, row in rows if row[6] == request and names.get(i) not in NEWS]
     end = sent[MOST] - 1e-9 if len(sent) > MOST else max(sent) + 0.2
-    return sequence(run, request=request, end=end)
+    return sequence(run, request=request, end=end, without=() if news else NEWS)
 
 
 def paste(schedule: Schedule, design: str = "Design(config(), saga, consumer)") -> str:

@@ -33,12 +33,12 @@ def layout() -> dict[str, tuple[float, float]]:
         "web": (0, 1),
         "shop": (1, 1),
         "orders": (1, 1),
-        "relay": (2, 0),
-        "line": (2, 0),
+        "relay": (2, 1),
+        "line": (2, 1),
         "store": (2, 2),
     }
     places |= {"jobs": (2, 1), "news": (3, 1)}
-    for row, name in enumerate(SERVICES):
+    for row, name in zip((1, 0, 2, 3, 4), SERVICES, strict=True):
         places |= {f"jobs of {name}": (2, row), name: (4, row)}
         places |= {f"{name} {n}": (4 + 0.9 * (n - 1), row) for n in range(1, 9)}
     return places
@@ -83,17 +83,12 @@ class Explorer:
             *(f"And: {words}" for words in chosen.also),
             f"In the run {FAULTS[RUNS[chosen.rule].fault]}. Messages and rows are for one request.",
         ]
-        return [*lines, ["", *SHOWN], *self._table(chosen.pattern, chosen.runner_up, both)]
+        table = [[name, *map(show, both)] for name, show in SHOWN.items()]
+        return [*lines, ["", chosen.pattern, chosen.runner_up], *table]
 
     def _costs(self, run: Run) -> Costs:
         (shop,) = (shop for trace, shop in self._shops if trace is run.trace)
         return costs(shop, run)
-
-    def _table(self, first: str, second: str, both: list[Costs]) -> list[str | list[str]]:
-        return [
-            [name, *(show(cost) for show in SHOWN.values())]
-            for name, cost in zip((first, second), both, strict=True)
-        ]
 
 
 def explorer(**start: Any) -> Player:

@@ -2,81 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from typing import Any
 
-from ..actions import Answer, Event, ack, call, commit, commit_offset, put, reply, send, step, timer
+from ..actions import Answer, Event, call, commit, commit_offset, put, reply, step, timer
 from ..call import Reply, Request
 from ..outbox import polling_relay
-from ..process import Process
-from ..streams import Constant, Exponential
+from ..streams import Constant
 from .interaction import LARGE
-from .shops import BANDWIDTH, NETWORK, OWN, Journey, Shop, builds
+from .sending import accepting, line, listener, members, orders, partitions, reader, readers
+from .shops import BANDWIDTH, Journey, Shop, builds
 
 LOOKS, PATIENCE = 1.0, 10.0  # s: at most so long between two questions for the end; and for all of them
-BETWEEN = 0.02  # s between a commit and what comes after it, when somebody may be killed there
 CHANGES_EVERY = 0.1  # s between two changes of what is copied
-
-
-def orders(shop: Shop, rule: Any, **how: Any) -> Process:
-    """orders as a process with a database of its own."""
-    how = {"workers": shop.workers(OWN), "time": Exponential(OWN), **how}
-    if shop.fault == "killed":
-        how["pause"] = BETWEEN
-    return shop.simulation.process("orders", rule, **how)
-
-
-def accepting(shop: Shop, *to: str, then: Any = None) -> Any:
-    """A STEP for orders: commit that it is taken on, if that changes anything; send it `to`; say yes."""
-
-    def rule(state: Any, event: Event) -> Answer:
-        if event["kind"] == "place":
-            n = event["number"]
-            shop.promised.append(n)
-            message = {"kind": "news", "number": n, "key": event["key"]}
-            row = commit(("rows", event["key"], n)) if shop.asked.changes or then else None
-            return step(state, row, *(put(name, message, key=event["key"]) for name in to), reply())
-        return then(state, event) if then else step(state)
-
-    return rule
-
-
-def reader(shop: Shop, name: str, back: bool = False) -> Any:
-    """A STEP that does the work for each message once, from a queue or a log; `back`: and tells orders."""
-
-    def read(state: Any, event: Event) -> Answer:
-        if event["kind"] == "delivery":
-            return step(state, *work(state, event["body"]), ack(event))
-        if event["kind"] == "records":
-            actions = [action for record in event["records"] for action in work(state, record["body"])]
-            return step(state, *actions, commit_offset(event))
-        return step(state)
-
-    def work(state: Any, news: Event) -> list[Any]:
-        n = news["number"]
-        told = [send("orders", {"kind": "done", "number": n})] if back else []
-        if n in state["stored"].get("done", {}):
-            return told
-        shop.note(name, n)
-        return [commit(("done", n, news["key"])), *told]
-
-    return read
-
-
-def listener(shop: Shop, name: str, rule: Any, **how: Any) -> Process:
-    """A service as a process."""
-    workers = shop.workers(shop.work)
-    return shop.simulation.process(name, rule, workers=workers, time=shop.time, **how)
-
-
-def members(shop: Shop, name: str, rule: Any) -> list[Process]:
-    """A consumer group: each member works on one record after the other, all with one database."""
-    share = shop.knobs["headroom"] * shop.asked.rate * (shop.work + 2 * NETWORK)
-    count = min(max(1, math.ceil(share)), int(shop.knobs["partitions"]))
-    stored: dict[str, Any] = {}
-    names = [name, *(f"{name} {n}" for n in range(2, count + 1))]
-    return [shop.simulation.process(each, rule, time=shop.time, stored=stored) for each in names]
 
 
 @builds("queue")
@@ -135,24 +73,6 @@ def log(shop: Shop) -> Journey:
         line(shop, shop.asked.payload)
     readers(shop)
     return shop.ask
-
-
-def readers(shop: Shop) -> None:
-    """The log, and a group for each service."""
-    news = shop.simulation.log("news", partitions=int(shop.knobs["partitions"]))
-    for name in shop.names:
-        for member in members(shop, name, reader(shop, name)):
-            news.subscribe(member, group=name)
-
-
-def line(shop: Shop, size: float) -> None:
-    """The broker's line: so many kB of each message go in, and out to each service."""
-    seconds = size * (1 + len(shop.names)) / BANDWIDTH
-
-    def forward(state: Any, event: Event) -> Answer:
-        return step(state, put("news", event, key=event["key"]) if "number" in event else None)
-
-    shop.simulation.process("line", forward, time=Constant(seconds))
 
 
 def a_copy(shop: Shop) -> Journey:
@@ -221,7 +141,7 @@ def claim_check(shop: Shop) -> Journey:
     process = orders(shop, place)
     process.clients["store"] = world.client(store)
     line(shop, 1.0)
-    news = world.log("news", partitions=int(shop.knobs["partitions"]))
+    news = world.log("news", partitions=partitions(shop))
     for name in shop.names:
         for member in members(shop, name, fetches(reader(shop, name))):
             member.clients["store"] = world.client(store, caller=None)

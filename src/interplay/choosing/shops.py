@@ -33,7 +33,7 @@ FAULTS = {
 }
 KNOBS = {"deadline": 1.0, "headroom": 2.0, "attempts": 3, "every": 0.05, "visibility": 5.0, "partitions": 12}
 """What can be turned: the caller's deadline (s); workers per busy worker; the mesh's attempts; seconds
-between two looks of a relay, a projection or who waits for an end; a queue's lease (s); a log's parts."""
+between two looks of a relay, a view or who waits; a queue's lease (s); a log's partitions."""
 
 Journey = Callable[[Request], Generator[Any, Any, Any]]
 BUILD: dict[str, Callable[[Shop], Journey]] = {}

@@ -12,7 +12,8 @@ from ..participants import WORK, participant
 from ..saga import BUY, Orchestrator
 from ..streams import Exponential
 from ..two_phase_commit import Coordinator, Voter
-from .later import PATIENCE, listener, orders
+from .later import PATIENCE
+from .sending import listener, orders
 from .shops import Journey, Shop, builds
 
 PLENTY = 10**6  # of stock and money
