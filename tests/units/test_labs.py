@@ -25,7 +25,7 @@ from coursework.rehearse import rehearse
 COURSE = Course(Path(__file__).resolve().parents[2])
 LABS = [what for what in COURSE.assignments() if what.kind == "lab"]
 LONG = {"16-capstone"}
-"""Labs that play hundreds of runs: a few of their wrong answers, or all with COURSE_WHOLE_CLASS=1, go apart."""
+"""Labs that play hundreds of runs: a few of their wrong answers go apart (all with COURSE_WHOLE_CLASS=1)."""
 FULL = 100
 
 
