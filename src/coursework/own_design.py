@@ -74,8 +74,8 @@ def _written(name: str, function: Callable[..., Any]) -> bool:
         return False
     except NameError as error:
         raise NotFound(
-            f"Your {name} raises NameError: {error}. Of your other cells only imports, functions and constants "
-            f"are taken here: make that name in the cell of {name}."
+            f"Your {name} raises NameError: {error}. Of your other cells only imports, functions and "
+            f"constants are taken here: make that name in the cell of {name}."
         ) from None
     except Exception as error:
         raise NotFound(f"Your {name} raises {type(error).__name__}: {error}") from None
