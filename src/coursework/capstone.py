@@ -22,7 +22,7 @@ from interplay.run import Run
 
 Schedule = dict[str, Any]
 
-FLOOD = 6000
+FLOOD = 8000
 """Messages after which a run is stopped; a run without pages is stopped after a third of them."""
 
 PROMISES = {

@@ -293,7 +293,9 @@ def shop(
     design: Annotated[
         str, typer.Option(help='One of the capstone\'s designs, such as "all synchronous"; by default yours.')
     ] = "",
-    schedule: Annotated[int | None, typer.Option(help="Fault schedule N of the public series.")] = None,
+    schedule: Annotated[
+        int | None, typer.Option(min=0, help="Fault schedule N of the public series.")
+    ] = None,
     kill: Annotated[
         list[str] | None, typer.Option(help="kill -9 this process at 4 s, and start it again at 6 s.")
     ] = None,

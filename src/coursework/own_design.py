@@ -2,8 +2,8 @@
 
 `config()`, `saga(state, event)` and `consumer(state, event)` stand in the cells that are to be solved. The
 code is the learner's own, and is run on the learner's machine, when the learner asks for it: nothing here
-is for submissions of others. Of the other cells only imports, functions and constants are taken: figures
-and runs are left out.
+is for submissions of others. Of the other cells only imports, functions and constants are taken, and of the
+cells that the lab gives every name that they make: figures and runs are left out.
 """
 
 import ast
@@ -72,6 +72,11 @@ def _written(name: str, function: Callable[..., Any]) -> bool:
         over_the_wire(function)(*([{}, ASKED[name]] if name in ASKED else []))
     except NotImplementedError:
         return False
+    except NameError as error:
+        raise NotFound(
+            f"Your {name} raises NameError: {error}. Of your other cells only imports, functions and "
+            f"constants are taken here: make that name in the cell of {name}."
+        ) from None
     except Exception as error:
         raise NotFound(f"Your {name} raises {type(error).__name__}: {error}") from None
     return True
@@ -93,7 +98,7 @@ def _run(path: Path) -> dict[str, Any]:
                 raise NotFound(f"{_name(cell)} cannot be read: {error.msg} in line {error.lineno}.") from None
             continue
         if not about.get("solution"):
-            tree.body = [node for node in tree.body if _kept(node)]
+            tree.body = [node for node in tree.body if _kept(node, bool(about.get("locked")))]
         try:
             exec(compile(tree, _name(cell), "exec"), names)
         except Exception as error:
@@ -108,9 +113,11 @@ class _NoMagic:
         return lambda *_, **__: None
 
 
-def _kept(node: ast.stmt) -> bool:
-    """Whether this statement only makes a name."""
+def _kept(node: ast.stmt, given: bool = False) -> bool:
+    """Whether this statement only makes a name; in a cell that the lab gives, of whatever value."""
     if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+        if given:
+            return True
         try:
             ast.literal_eval(node.value)
         except ValueError:

@@ -14,6 +14,10 @@ from interplay.servers import ServerError, real_shop
 
 GOOD = designs()["a good mix"]
 HELPER = "import math\nKIND = 'ack'\nslow = 1 / 0\nprint(slow)"
+GIVEN = """from interplay.capstone import changed, designs
+
+GOOD = designs()["a good mix"]
+"""
 TESTS = "raise RuntimeError('a test cell')"
 TO_DO = "def {name}(*_):\n    raise NotImplementedError"
 CONFIG = """%matplotlib inline
@@ -47,7 +51,8 @@ def write(course):
             metadata = {"nbgrader": {"grade_id": name, "solution": False, "grade": False, **about}}
             return new_code_cell(source, metadata=metadata)
 
-        made = [new_markdown_cell("# Lab"), cell("helper", HELPER), cell("saga-1", TESTS, grade=True)]
+        made = [new_markdown_cell("# Lab"), cell("given", GIVEN, locked=True)]
+        made += [cell("helper", HELPER), cell("saga-1", TESTS, grade=True)]
         made += [
             cell(name, cells.get(name, TO_DO.format(name=name)), solution=True)
             for name in ("config", "saga", "consumer")
@@ -79,6 +84,18 @@ def test_without_a_lab_it_is_the_good_mix(course):
     design, said = own_design(course)
     assert design.config == GOOD.config
     assert "no lab of yours" in said[0]
+
+
+def test_what_the_lab_gives_can_be_used(write):
+    design, _ = own_design(
+        write(
+            config="def config():\n    return changed(GOOD.config, workers={'payments': 4})",
+            saga="def saga(state, event):\n    return GOOD.saga(state, event)",
+        )
+    )
+    assert design.config["workers"]["payments"] == 4
+    (schedule,) = schedules(1, small=True)
+    assert play(design, schedule).messages == play(GOOD, schedule).messages
 
 
 def test_what_is_not_written_yet_is_that_of_the_good_mix(write):
