@@ -30,9 +30,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFileAndUni
     return ByFileAndUnit(config, log)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A headless Chromium."""
+    """A headless Chromium; a file's own, since its event loop would be in the way of others' asyncio.run."""
     if find_chromium() is None:
         pytest.skip("These tests need Chromium: apt-get install chromium")
     with chromium_running() as browser:

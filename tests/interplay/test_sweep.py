@@ -105,7 +105,8 @@ def test_an_error_shows_itself_and_keeps_what_there_was(tmp_path):
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from interplay.experiment import sweep
 
 def measure(value, seed):
