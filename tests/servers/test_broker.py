@@ -86,3 +86,13 @@ for n in range(diary.before, diary.settings["count"]):
     diary.point("after work")
 time.sleep(0.1)
 """
+
+
+def test_no_row_is_lost_while_it_is_being_read(tmp_path):
+    (tmp_path / "told.py").write_text(TOLD)
+    worker = workers.Worker("told", "told", {"count": 5000}, None, ["after work"])
+    worker.command = [sys.executable, "-X", "utf8", str(tmp_path / "told.py")]
+    worker.start()
+    while worker.alive:
+        worker.report()
+    assert worker.report().got == worker.report().done == [str(n) for n in range(5000)]

@@ -55,7 +55,7 @@ def test_kill_minus_nine_loses_nothing_that_was_committed(capsys):
     folder, children = db.folder, psutil.Process(db.pid).children()
     assert children
     db.kill()
-    assert workers.wait_for(lambda: not any(map(process._runs, children)), 1)
+    assert workers.wait_for(lambda: not any(map(process._runs, children)))
     db.start()
     assert db.sql.execute("SELECT id FROM notes").fetchall() == [(1,)]
     pid = db.pid

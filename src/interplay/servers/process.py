@@ -72,7 +72,9 @@ class Server:
         self.stop_signal = signal.SIGTERM  # what asks it to end in good order
         self.user: int | None = None  # the id of the user that it runs as; None: the one who starts it
         self._process: subprocess.Popen[bytes] | None = None
-        self._log = tempfile.TemporaryFile("a+b")  # noqa: SIM115 (open as long as the server object lives)
+        # opened for appending, and read through a descriptor of its own: a shared position in the file would
+        # be moved by the reader under the writer's hands
+        self._log = (data_folder() / "log").open("ab")  # open as long as the server object lives
 
     @property
     def pid(self) -> int:
@@ -171,8 +173,10 @@ class Server:
 
     def log(self, lines: int = 20) -> str:
         """The last lines that the server has written, to its output and its errors."""
-        self._log.seek(0)
-        return "\n".join(self._log.read().decode(errors="replace").splitlines()[-lines:])
+        return "\n".join(self._written().decode(errors="replace").splitlines()[-lines:])
+
+    def _written(self) -> bytes:
+        return Path(self._log.name).read_bytes()
 
     def _log_end(self) -> str:
         text = self.log()

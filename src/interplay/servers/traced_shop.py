@@ -24,7 +24,7 @@ from .otlp import Receiver
 from .process import ServerError
 
 SERVICES = ("gateway", "orders", "payments", "shipping")
-SUBJECT, STREAM = "shop.parcels", "PARCELS"
+SUBJECT, STREAM = "parcels", "PARCELS"
 WORK = {"gateway": 0.005, "orders": 0.02, "payments": 0.05, "shipping": 0.1}
 PACKAGES = {
     "opentelemetry.instrumentation.fastapi": "opentelemetry-instrumentation-fastapi",

@@ -79,8 +79,7 @@ class Worker(Server):
 
     def report(self) -> Report:
         """What it has written down so far; also when it is dead."""
-        self._log.seek(0)
-        lines = self._log.read().split(b"\n")[:-1]  # the last line may be half written
+        lines = self._written().split(b"\n")[:-1]  # the last line may be half written
         return Report([json.loads(line) for line in lines if line.startswith(b'{"what": ')])
 
     def wait(self, seconds: float = 10.0) -> bool:
