@@ -62,7 +62,8 @@ def test_submissions_are_autograded_and_the_marks_of_both_are_shown(desk, copy):
             row = frame.locator("tr", has=frame.locator("td.student-id", has_text=student))
             row.get_by_text("needs autograding").wait_for()
             row.locator("td.autograde a").click()
-            assert "Successfully autograded" in _modal(frame)
+            said = _modal(frame)
+            assert "Successfully autograded" in said, said
             row.get_by_text("graded", exact=True).wait_for()
             assert row.locator("td.score").inner_text() == MARKS[student, name]
         window.picture(f"formgrader-{name}")
