@@ -18,6 +18,7 @@ two classes get other inputs.
 
 import base64
 import contextlib
+import html
 import io
 import logging
 import math
@@ -78,7 +79,7 @@ class Failure:
         A run that has a figure is left out where `figures` are shown: once is enough.
         """
         first, *rest = _wrapped(self.name, WIDTH - 2)
-        yield "\n  ".join([f"{RED}✗ {BOLD}{first}", *rest]) + PLAIN
+        yield "\n  ".join([f"{RED}✗{PLAIN} {BOLD}{first}", *rest]) + PLAIN
         told = {
             "given": self.given,
             "observed": self.observed,
@@ -442,6 +443,10 @@ def display(picture: Any) -> None:
     figure = picture.figure() if text else picture
     text = text or "the failing run"
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight", metadata={"Software": None})
-    data = {"image/png": base64.b64encode(buffer.getvalue()).decode(), "text/plain": text}
-    publish(data, raw=True, metadata={"image/png": {"alt": f"The failing run, step by step. {text}"}})
+    figure.savefig(
+        buffer, format="png", dpi=100, bbox_inches="tight", facecolor="white", metadata={"Software": None}
+    )
+    alt = html.escape(f"The failing run, step by step. {text}")
+    data = base64.b64encode(buffer.getvalue()).decode()
+    # as HTML: JupyterLab gives a bare PNG no words
+    publish({"text/html": f'<img src="data:image/png;base64,{data}" alt="{alt}">', "text/plain": text}, raw=True)

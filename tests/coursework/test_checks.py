@@ -72,7 +72,9 @@ def test_a_run_is_shown_once_drawn_in_a_notebook_and_in_words_in_a_terminal(monk
     assert shown.count("words only") == 1
     assert shown.count("#### in words") == terminal
     assert shown.count("the failing run is drawn above") == (not terminal)
-    assert [sorted(data) for data in published] == [] if terminal else [["image/png", "text/plain"]]
+    assert [sorted(data) for data in published] == ([] if terminal else [["text/html", "text/plain"]])
+    if not terminal:
+        assert 'alt="The failing run, step by step. ####' in published[0]["text/html"]
 
 
 def test_long_lines_are_broken_between_words():
