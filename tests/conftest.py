@@ -17,11 +17,14 @@ from browser_tools import Lab, Notebook, chromium_running, find_chromium
 
 
 class ByFileAndUnit(LoadScopeScheduling):  # type: ignore[misc]
-    """A worker gets a file's tests together, or one unit's of them: what they share is made once."""
+    """A worker gets a file's tests together, or one unit's of them: what they share is made once.
+
+    The tests of a file in `browser` are steps of one story, whatever unit they are about.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
-        unit = re.search(r"[\[-](\d\d)-", test)
+        unit = "browser/" not in file and re.search(r"[\[-](\d\d)-", test)
         return f"{file} {unit[1]}" if unit else file
 
 

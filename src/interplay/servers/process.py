@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 import psutil
 
@@ -72,9 +73,7 @@ class Server:
         self.stop_signal = signal.SIGTERM  # what asks it to end in good order
         self.user: int | None = None  # the id of the user that it runs as; None: the one who starts it
         self._process: subprocess.Popen[bytes] | None = None
-        # opened for appending, and read through a descriptor of its own: a shared position in the file would
-        # be moved by the reader under the writer's hands
-        self._log = (data_folder() / "log").open("ab")  # open as long as the server object lives
+        self._log, self._log_reader = _append_and_read()
 
     @property
     def pid(self) -> int:
@@ -176,7 +175,8 @@ class Server:
         return "\n".join(self._written().decode(errors="replace").splitlines()[-lines:])
 
     def _written(self) -> bytes:
-        return Path(self._log.name).read_bytes()
+        self._log_reader.seek(0)
+        return self._log_reader.read()
 
     def _log_end(self) -> str:
         text = self.log()
@@ -265,6 +265,20 @@ def data_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix=f"{DATA}{os.getpid()}-"))
     folder.chmod(0o711)
     return folder
+
+
+def _append_and_read() -> tuple[BinaryIO, BinaryIO]:
+    """A new file, opened twice, and gone when both are closed: a process writes, and this one reads.
+
+    With one descriptor for both, reading would move the writer's position: rows would be written over.
+    """
+    descriptor, name = tempfile.mkstemp()
+    os.close(descriptor)
+    path = Path(name)
+    opened = path.open("ab"), path.open("rb")
+    with contextlib.suppress(PermissionError):  # Windows keeps a file that is open
+        path.unlink()
+    return opened
 
 
 def _remove_data(owner: int) -> None:
