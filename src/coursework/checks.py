@@ -448,5 +448,5 @@ def display(picture: Any) -> None:
     )
     alt = html.escape(f"The failing run, step by step. {text}")
     data = base64.b64encode(buffer.getvalue()).decode()
-    # as HTML: JupyterLab gives a bare PNG no words
-    publish({"text/html": f'<img src="data:image/png;base64,{data}" alt="{alt}">', "text/plain": text}, raw=True)
+    shown = f'<img src="data:image/png;base64,{data}" alt="{alt}">'  # JupyterLab gives a bare PNG no words
+    publish({"text/html": shown, "text/plain": text}, raw=True)

@@ -71,7 +71,7 @@ def test_a_group_divides_the_partitions_and_a_killed_member_s_go_to_the_others(c
     assert workers.wait_for(lambda: len(changes(first)) == 3)
     assert changes(first)[:2] == [("assigned", [*SIX]), ("revoked", [*SIX])]  # eager: all are given up first
     halves = changes(first)[2:] + changes(second)
-    assert sorted(halves) == [("assigned", [0, 1, 2]), ("assigned", [3, 4, 5])]  # by ids that the broker draws
+    assert sorted(halves) == [("assigned", [0, 1, 2]), ("assigned", [3, 4, 5])]  # it draws the ids
     cluster.send(topic, SALES)
     assert workers.settled([first, second], 40)
     own = changes(first)[2][1]
