@@ -95,11 +95,13 @@ def check(unit: Unit) -> None:
                 f"{what.kind}: {words} ({passed})", style="green" if not checked.failed else "yellow"
             )
         else:
-            answered, total, problems = learner.check_quiz(course, what)
+            total, unanswered, problems = learner.check_quiz(course, what)
             for problem in problems:
                 console.print(problem, style="yellow", markup=False)
             good &= not problems
-            console.print(f"{what.kind}: {answered} of {total} questions answered")
+            answered = total - len(unanswered) - len(problems)
+            not_yet = f"; not yet: {', '.join(unanswered)}" if 0 < len(unanswered) < total else ""
+            console.print(f"{what.kind}: {answered} of {total} questions answered{not_yet}")
     raise typer.Exit(0 if good else 1)
 
 

@@ -76,11 +76,11 @@ def check_lab(course: Course, what: Assignment) -> Checked:
     return checked
 
 
-def check_quiz(course: Course, what: Assignment) -> tuple[int, int, list[str]]:
-    """How many questions are answered, of how many, and which answers cannot be marked; not if they are
-    right."""
+def check_quiz(course: Course, what: Assignment) -> tuple[int, list[str], list[str]]:
+    """How many questions there are, the names of those not answered, and which answers cannot be marked;
+    not if they are right."""
     forms = _forms(course, what)
-    answered, total, problems = 0, 0, []
+    total, unanswered, problems = 0, list[str](), list[str]()
     for cell in submission.read(course.of_learner(what)).cells:
         name = _grade_id(cell)
         if name.startswith("answer_"):
@@ -92,10 +92,10 @@ def check_quiz(course: Course, what: Assignment) -> tuple[int, int, list[str]]:
                 answer, why = None, f"{error}."
             if why:
                 problems.append(f"{name} cannot be marked: {why}")
-            else:
-                answered += not quiz.blank(answer)
-    progress.note(course, what, answered=[answered, total])
-    return answered, total, problems
+            elif quiz.blank(answer):
+                unanswered.append(name)
+    progress.note(course, what, answered=[total - len(unanswered) - len(problems), total])
+    return total, unanswered, problems
 
 
 def mark_mine(course: Course, slug: str) -> list[tuple[Result, Path]]:
@@ -173,10 +173,10 @@ def pack(course: Course, slug: str, name: str, folder: Path) -> tuple[Path, list
         if what.kind == "lab" and blank:
             warnings.append(f"{blank} parts of the lab are not written yet")
         if what.kind == "quiz":
-            answered, total, problems = check_quiz(course, what)
+            _, unanswered, problems = check_quiz(course, what)
             warnings += problems
-            if answered < total - len(problems):
-                warnings.append(f"{total - answered - len(problems)} questions of the quiz are not answered")
+            if unanswered:
+                warnings.append(f"{len(unanswered)} questions of the quiz are not answered")
         packed[what] = path
     folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
