@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import nbgrader.api
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from browser_tools import Lab, Notebook, chromium_running, find_chromium
+
+# For each new gradebook, nbgrader starts a Python to ask for this version (2 s, some hundred times here).
+nbgrader.api.get_alembic_version = functools.cache(nbgrader.api.get_alembic_version)
 
 
 class ByFileAndUnit(LoadScopeScheduling):  # type: ignore[misc]

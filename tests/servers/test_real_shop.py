@@ -103,7 +103,8 @@ def test_a_crash_between_two_actions_breaks_no_promise(run):
 
 
 def test_what_breaks_in_the_simulator_breaks_here(run):
-    shop, outcome = run("all synchronous", schedule(crash("orders", 2.0, 2.1), poison=[1.0]), calm=2.0)
+    dies = {"orders": ("before commit", 2)}  # in the middle of an order
+    shop, outcome = run("all synchronous", schedule(poison=[1.0]), calm=2.0, dies=dies)
     assert outcome.books
     assert "nobody can read" in outcome.letters
     assert shop.model.letters is None

@@ -24,17 +24,20 @@ from coursework.rehearse import rehearse
 
 COURSE = Course(Path(__file__).resolve().parents[2])
 LABS = [what for what in COURSE.assignments() if what.kind == "lab"]
-LONG = {"16-capstone"}
-"""Labs that play hundreds of runs: a few of their wrong answers go apart (all with COURSE_WHOLE_CLASS=1)."""
+WHOLE = bool(os.environ.get("COURSE_WHOLE_CLASS"))
+APART = 3
+"""One wrong answer in so many goes apart, too, as the examiner does it; all with COURSE_WHOLE_CLASS=1."""
+APART_OF = {"16-capstone": 8}
+"""The same, for labs that play hundreds of runs."""
 FULL = 100
 
 
 def wrong_answers():
-    """Every wrong answer, with both ways of running it."""
+    """Every wrong answer, run directly, and some of them apart."""
     for what in LABS:
         for n, wrong in enumerate(samples.wrong_answers(COURSE, what.slug)):
             for apart in (False, True):
-                if not (apart and what.slug in LONG and n % 8 and not os.environ.get("COURSE_WHOLE_CLASS")):
+                if not apart or WHOLE or n % APART_OF.get(what.slug, APART) == 0:
                     way = "apart" if apart else "direct"
                     yield pytest.param(what, wrong, apart, id=f"{way}-{what.slug}-{wrong.name}")
 
@@ -69,7 +72,7 @@ def test_the_stub_gets_nothing_and_is_told_so(what, apart):
     assert "is not written yet" in result.said
 
 
-@pytest.mark.parametrize(("what", "wrong", "apart"), wrong_answers())
+@pytest.mark.parametrize(("what", "wrong", "apart"), list(wrong_answers()))
 def test_a_wrong_answer_gets_its_mark_its_checks_and_its_message(what, wrong, apart):
     result = rehearsed(what, wrong.name, apart)
     assert (result.mark, sorted(result.failed)) == (wrong.mark, sorted(wrong.fails)), result.said
@@ -156,15 +159,13 @@ def test_the_goals_are_practised(what):
 @pytest.mark.slow
 @labs
 def test_nbgrader_gives_the_same_marks(what, tmp_path):
-    """The reference, the stub and some wrong answers; all of them with COURSE_WHOLE_CLASS=1.
+    """The reference, the stub and a wrong answer; all of them with COURSE_WHOLE_CLASS=1.
 
     Stock nbgrader is held to the same in tests/coursework/test_same_marks.py.
     """
     there = build(COURSE, tmp_path / "class", [what.slug])
     wrong = {answer.name.replace("_", "-"): answer for answer in samples.wrong_answers(COURSE, what.slug)}
-    sample = (
-        list(wrong) if os.environ.get("COURSE_WHOLE_CLASS") else list(wrong)[:: max(1, len(wrong) // 2)][:2]
-    )
+    sample = list(wrong) if WHOLE else list(wrong)[len(wrong) // 2 :][:1]
     got = {}
     for student in ["reference", "stub", *sample]:
         (result,) = mark_class(there, what, only=student)

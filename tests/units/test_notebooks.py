@@ -300,9 +300,13 @@ def about(process):
 
 @each_unit
 @pytest.mark.slow
+@pytest.mark.flaky(reruns=1)  # its real servers measure real time, on a machine that others use, too
 def test_it_runs_from_top_to_bottom(path, record_property):
-    assert session(path).failure == ""
-    record_property("seconds, of about 30", round(session(path).seconds))
+    seen = session(path)
+    if seen.failure:
+        session.cache_clear()
+    assert seen.failure == ""
+    record_property("seconds, of about 30", round(seen.seconds))
 
 
 @each_unit
